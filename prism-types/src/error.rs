@@ -1,0 +1,103 @@
+//! Errors on the wire.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{macros::setters, open_enum::open_enum};
+
+open_enum! {
+    /// The stable code of an error.
+    pub enum ErrorCode {
+        /// 400, and 413 for a body that is too large: the body or the parameters are invalid.
+        ValidationError = "validation_error",
+        /// 401: the API key is missing, invalid or revoked.
+        Unauthorized = "unauthorized",
+        /// 402: the account has no credits left.
+        InsufficientCredits = "insufficient_credits",
+        /// 403: the API key lacks the scope.
+        Forbidden = "forbidden",
+        /// 404: there is no such thing, or it belongs to somebody else.
+        NotFound = "not_found",
+        /// 405: the path exists, but not with this method.
+        MethodNotAllowed = "method_not_allowed",
+        /// 409: the deployment is not ready for messages.
+        DeploymentNotReady = "deployment_not_ready",
+        /// 409: somebody else changed the same thing at the same time; try again.
+        Conflict = "conflict",
+        /// 422: a skill could not be fetched or parsed.
+        InvalidSkill = "invalid_skill",
+        /// 422: a secret reference does not exist.
+        InvalidSecretRef = "invalid_secret_ref",
+        /// 429: too many requests; back off and try again.
+        RateLimited = "rate_limited",
+        /// 500: the server failed.
+        ServerError = "server_error",
+        /// 503: the server is shutting down; try again.
+        Unavailable = "unavailable",
+    }
+}
+
+/// The body of every error answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[error("{error}: {message}")]
+#[non_exhaustive]
+pub struct ErrorBody {
+    /// The stable code.
+    pub error: ErrorCode,
+    /// What went wrong and what to do, for people.
+    pub message: String,
+    /// Every problem of the request, when there are several places to mend; absent otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+}
+
+impl ErrorBody {
+    /// An error without a list of problems.
+    pub fn new(error: ErrorCode, message: impl Into<String>) -> Self {
+        Self { error, message: message.into(), problems: Vec::new() }
+    }
+}
+
+setters!(ErrorBody {
+    /// Sets the list of problems.
+    problems[
+        /// Adds a problem.
+        problem
+    ]: Problem,
+});
+
+/// One thing that is wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Problem {
+    /// Where: a JSON path such as `$.skills[1].url`, or `query.limit`.
+    pub path: String,
+    /// What is wrong and what is allowed.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem at a place.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+/// Why a deployment, a run or a skill failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Failure {
+    /// A stable code such as `runtime_unavailable`.
+    pub code: String,
+    /// What went wrong, for people.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into() }
+    }
+}

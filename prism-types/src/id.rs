@@ -1,0 +1,189 @@
+//! Ids: one type a kind, checked by prefix.
+//!
+//! On the wire an id is `<prefix><suffix>`, where the suffix is 1 to 100 characters of `A-Z a-z 0-9 _ -`.
+//! Nothing more is promised about the suffix: published samples show both random letters (`dep_7xK9s2`)
+//! and readable words (`sec_meta_ads_token`).
+
+use std::{fmt, str::FromStr};
+
+use crate::macros::string_on_the_wire;
+
+/// Longest suffix of an id, in characters.
+const MAX_SUFFIX: usize = 100;
+
+/// Why a string is not an id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{id:?} is not a valid {kind}: expected `{prefix}` and 1 to 100 letters, digits, `_` or `-`")]
+pub struct IdError {
+    id: String,
+    kind: &'static str,
+    prefix: &'static str,
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => { $(
+        $(#[$doc])*
+        #[doc = concat!("\n\nStarts with `", $prefix, "`.")]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            #[doc = concat!("What every id of this kind starts with: `", $prefix, "`.")]
+            pub const PREFIX: &'static str = $prefix;
+
+            /// The id as it travels.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// What follows the prefix.
+            pub fn suffix(&self) -> &str {
+                &self.0[Self::PREFIX.len()..]
+            }
+
+            /// The id with this suffix.
+            ///
+            /// # Errors
+            /// When the suffix is empty, longer than 100 characters or has a character outside
+            /// `A-Z a-z 0-9 _ -`.
+            pub fn from_suffix(suffix: &str) -> Result<Self, IdError> {
+                format!("{}{suffix}", Self::PREFIX).parse()
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                if has_form(text, Self::PREFIX) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(IdError::new(text, stringify!($name), Self::PREFIX))
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = IdError;
+
+            fn try_from(text: &str) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                self.as_str() == other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                self.as_str() == *other
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self.as_str(), f)
+            }
+        }
+
+        string_on_the_wire!($name, schema: schemars::json_schema!({
+            "type": "string",
+            "pattern": concat!("^", $prefix, "[A-Za-z0-9_-]{1,100}$"),
+        }));
+    )* };
+}
+
+ids! {
+    /// A deployment: one agent for one customer.
+    DeploymentId = "dep_";
+    /// A thread: one conversation with a deployment.
+    ThreadId = "thr_";
+    /// A run: one unit of work of the agent.
+    RunId = "run_";
+    /// An event of a deployment's log.
+    EventId = "evt_";
+    /// A question of the agent that waits for a human.
+    ApprovalId = "apr_";
+    /// A skill of a deployment.
+    SkillId = "skl_";
+    /// A reference to a stored secret.
+    SecretRef = "sec_";
+    /// A tenant: the owner of deployments, keys, secrets and credits.
+    TenantId = "ten_";
+    /// The public half of an API key.
+    ApiKeyId = "key_";
+    /// A sandbox of a deployment.
+    InstanceId = "ins_";
+    /// One request, as named in the `x-request-id` header.
+    RequestId = "req_";
+}
+
+impl IdError {
+    fn new(id: &str, kind: &'static str, prefix: &'static str) -> Self {
+        Self { id: id.chars().take(40).collect(), kind, prefix }
+    }
+}
+
+fn has_form(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|suffix| {
+        (1..=MAX_SUFFIX).contains(&suffix.len())
+            && suffix.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_samples_are_accepted() {
+        for id in ["dep_7xK9s2", "dep_a"] {
+            assert_eq!(id.parse::<DeploymentId>().unwrap(), id);
+        }
+        assert_eq!("thr_default_8a1".parse::<ThreadId>().unwrap().suffix(), "default_8a1");
+        assert!("sec_meta_ads_token".parse::<SecretRef>().is_ok());
+    }
+
+    #[test]
+    fn the_limit_is_one_hundred_characters() {
+        assert!(DeploymentId::from_suffix(&"a".repeat(100)).is_ok());
+        assert!(DeploymentId::from_suffix(&"a".repeat(101)).is_err());
+    }
+
+    #[test]
+    fn other_strings_are_refused_with_the_rule() {
+        for id in ["", "dep_", "thr_1", "dep_a b", "dep_\u{e9}", "dep_a/../b", "DEP_a"] {
+            assert!(id.parse::<DeploymentId>().is_err(), "{id:?}");
+        }
+        let error = "thr_1".parse::<DeploymentId>().unwrap_err().to_string();
+        assert!(error.contains("dep_") && error.contains("thr_1"), "{error}");
+    }
+
+    #[test]
+    fn an_id_is_no_larger_than_a_string() {
+        assert!(size_of::<DeploymentId>() <= 24);
+    }
+}

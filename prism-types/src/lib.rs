@@ -1,0 +1,72 @@
+//! The wire types of Prism: everything a client and a server of the platform say to each other.
+//!
+//! This crate does no I/O and knows no runtime, so that it can be used in a server, a client, a browser
+//! (`wasm32-unknown-unknown`) or a code generator alike. Four habits run through it:
+//!
+//! * **Ids are types.** A [`DeploymentId`] starts with `dep_` and cannot be passed where a [`ThreadId`]
+//!   is wanted.
+//! * **Enums are open.** A value that this version does not know is kept as it came and written back
+//!   unchanged, so that an old client survives a new server.
+//! * **Requests are built, responses are read.** A request has `new(required…)` and consuming setters; a
+//!   response is `#[non_exhaustive]`.
+//! * **Secrets cannot be printed.** [`Secret`] has a fixed `Debug` and no `Serialize`.
+//!
+//! ```
+//! use prism_types::{CreateDeployment, McpServer, Skill};
+//!
+//! let request = CreateDeployment::new("cus_123", "Acme Creative Agent", "You are Acme's agent.")
+//!     .model("anthropic/claude-sonnet-4.5")
+//!     .mcp_server(McpServer::new("prism-media", "https://api.prismvideos.com/mcp").tools(["generate_video"]))
+//!     .skill(Skill::inline("storyboarding", "---\nname: storyboarding\ndescription: Shots\n---\n# Steps"));
+//! let json = serde_json::to_value(&request)?;
+//! assert_eq!(json["skills"][0]["source"], "inline");
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+//!
+//! With the feature `schema` every type implements [`schemars::JsonSchema`](https://docs.rs/schemars).
+
+mod macros;
+
+mod deployment;
+mod error;
+mod event;
+mod id;
+mod message;
+mod open_enum;
+mod page;
+mod patch;
+mod raw_json;
+mod run;
+#[cfg(feature = "schema")]
+pub mod schema;
+mod secret;
+mod skill;
+mod thread;
+mod timestamp;
+
+pub use deployment::{
+    CreateDeployment, DeletedDeployment, DeletedStatus, Deployment, DeploymentStatus, DeploymentSummary,
+    EventTransport, EventsEndpoint, Features, FeaturesUpdate, Filesystem, ListDeployments, McpServer,
+    Runtime, Sandbox, SandboxType, SandboxUpdate, UpdateDeployment,
+};
+pub use error::{ErrorBody, ErrorCode, Failure, Problem};
+pub use event::{
+    Event, EventDecodeError, EventPayload, FileChange, FilesystemChanged, RunStatusChanged,
+    SteeringRequested, Token, ToolCalled, ToolReturned, UnknownEvent,
+};
+pub use id::{
+    ApiKeyId, ApprovalId, DeploymentId, EventId, IdError, InstanceId, RequestId, RunId, SecretRef, SkillId,
+    TenantId, ThreadId,
+};
+pub use message::{Attachment, AttachmentType, MessageReceipt, SendMessage, ThreadTarget};
+pub use open_enum::UnknownValue;
+pub use page::{Cursor, ListPage, Page};
+pub use patch::Patch;
+pub use raw_json::{RawJson, UnknownVariant};
+pub use run::{Run, RunStatus, Usage};
+pub use secret::Secret;
+pub use skill::{Skill, SkillInfo, SkillList, SkillSource, SkillState};
+pub use thread::{
+    CreateThread, MessageRole, Thread, ThreadMessage, ThreadStatus, ThreadSummary, UpdateThread,
+};
+pub use timestamp::{Timestamp, TimestampError};

@@ -1,0 +1,98 @@
+//! JSON Schema (draft 2020-12) of every public type.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
+
+/// A named schema.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NamedSchema {
+    /// The type's name, such as `CreateDeployment`.
+    pub name: &'static str,
+    /// Its schema.
+    pub schema: Schema,
+}
+
+type Generate = fn(&mut SchemaGenerator) -> Schema;
+
+fn subschema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+macro_rules! registry {
+    ($($type:ident $(<$parameter:ident>)? as $name:literal),* $(,)?) => {
+        const REGISTRY: &[(&str, Generate)] =
+            &[$(($name, subschema::<crate::$type $(<crate::$parameter>)?>)),*];
+    };
+}
+
+registry! {
+    Attachment as "Attachment",
+    CreateDeployment as "CreateDeployment",
+    CreateThread as "CreateThread",
+    DeletedDeployment as "DeletedDeployment",
+    Deployment as "Deployment",
+    DeploymentSummary as "DeploymentSummary",
+    ErrorBody as "ErrorBody",
+    EventPayload as "EventPayload",
+    Failure as "Failure",
+    Features as "Features",
+    FeaturesUpdate as "FeaturesUpdate",
+    FilesystemChanged as "FilesystemChanged",
+    ListDeployments as "ListDeployments",
+    ListPage as "ListPage",
+    McpServer as "McpServer",
+    MessageReceipt as "MessageReceipt",
+    Page<DeploymentSummary> as "DeploymentPage",
+    Page<Run> as "RunPage",
+    Page<ThreadSummary> as "ThreadPage",
+    Run as "Run",
+    RunStatusChanged as "RunStatusChanged",
+    Sandbox as "Sandbox",
+    SandboxUpdate as "SandboxUpdate",
+    SendMessage as "SendMessage",
+    Skill as "Skill",
+    SkillInfo as "SkillInfo",
+    SkillList as "SkillList",
+    SteeringRequested as "SteeringRequested",
+    Thread as "Thread",
+    ThreadMessage as "ThreadMessage",
+    ThreadSummary as "ThreadSummary",
+    Token as "Token",
+    ToolCalled as "ToolCalled",
+    ToolReturned as "ToolReturned",
+    UpdateDeployment as "UpdateDeployment",
+    UpdateThread as "UpdateThread",
+    Usage as "Usage",
+}
+
+/// One self-contained schema for each public object type, sorted by name.
+pub fn all() -> Vec<NamedSchema> {
+    REGISTRY
+        .iter()
+        .map(|&(name, generate)| {
+            let mut generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
+            let root = generate(&mut generator);
+            NamedSchema { name, schema: self_contained(root, generator) }
+        })
+        .collect()
+}
+
+/// A schema that carries every definition it refers to.
+fn self_contained(mut root: Schema, mut generator: SchemaGenerator) -> Schema {
+    let definitions = generator.take_definitions(true);
+    root.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
+    root.insert("$defs".to_owned(), definitions.into());
+    root
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_type_has_a_schema_and_the_list_is_sorted() {
+        let all = super::all();
+        assert!(all.windows(2).all(|pair| pair[0].name < pair[1].name || pair[1].name.contains("Page")));
+        for named in all {
+            assert!(named.schema.as_object().is_some_and(|object| object.len() > 1), "{}", named.name);
+        }
+    }
+}

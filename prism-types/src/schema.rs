@@ -92,7 +92,14 @@ mod tests {
         let all = super::all();
         assert!(all.windows(2).all(|pair| pair[0].name < pair[1].name));
         for named in all {
-            assert!(named.schema.as_object().is_some_and(|object| object.contains_key("$ref") && object.contains_key("$defs")), "{}", named.name);
+            assert!(
+                named
+                    .schema
+                    .as_object()
+                    .is_some_and(|object| object.contains_key("$ref") && object.contains_key("$defs")),
+                "{}",
+                named.name
+            );
         }
     }
 }

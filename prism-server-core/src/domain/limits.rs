@@ -1,0 +1,40 @@
+//! Every limit of the native API, in one place. `docs/reference/limits.md` tells them to users.
+
+/// Longest request body, in bytes.
+pub const BODY: usize = 4 * 1024 * 1024;
+/// Longest `customer_id`, `name` and `title`, in characters.
+pub const LABEL: usize = 255;
+/// Longest system prompt, message and inline skill, in bytes of UTF-8.
+pub const TEXT: usize = 128 * 1024;
+/// Longest URL, in bytes.
+pub const URL: usize = 2048;
+/// Longest `provider/model`, in characters.
+pub const MODEL: usize = 255;
+/// Most MCP servers of a deployment.
+pub const MCP_SERVERS: usize = 20;
+/// Most tools in the allowlist of an MCP server.
+pub const MCP_TOOLS: usize = 200;
+/// Most skills of a deployment.
+pub const SKILLS: usize = 20;
+/// Longest `SKILL.md`, in bytes.
+pub const SKILL_FILE: usize = TEXT;
+/// Most secrets of a deployment.
+pub const SECRETS: usize = 100;
+/// Longest value of a secret, in bytes.
+pub const SECRET_VALUE: usize = 64 * 1024;
+/// Most attachments of a message.
+pub const ATTACHMENTS: usize = 20;
+/// Most items of a page.
+pub const PAGE: u32 = 100;
+/// Items of a page when the request does not say.
+pub const PAGE_DEFAULT: u32 = 20;
+/// Most messages that a thread answers with; the newest are kept.
+pub const THREAD_MESSAGES: u32 = 1000;
+/// Longest path of a file in a workspace, in bytes.
+pub const PATH: usize = 1024;
+/// Largest file of an in-memory workspace, in bytes.
+pub const MEMORY_FILE: usize = 1024 * 1024;
+/// Most bytes of all files of an in-memory workspace.
+pub const MEMORY_WORKSPACE: usize = 16 * 1024 * 1024;
+/// Most unread steering messages of one run.
+pub const UNREAD_MESSAGES: u64 = 100;

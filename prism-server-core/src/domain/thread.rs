@@ -1,0 +1,21 @@
+//! Threads: conversations.
+
+use prism_types::{DeploymentId, ThreadId, Timestamp};
+
+/// A conversation with a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a record: stores build it from its columns")]
+pub struct Thread {
+    /// Its id. Ids are time-ordered: a later thread has a greater id.
+    pub id: ThreadId,
+    /// The deployment it belongs to.
+    pub deployment_id: DeploymentId,
+    /// Its title.
+    pub title: Option<String>,
+    /// How many messages it has. The store keeps it.
+    pub message_count: u64,
+    /// When the last message was stored, or else when it was created. The store keeps it.
+    pub last_activity_at: Timestamp,
+    /// When it was created.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,191 @@
+//! Harnesses: what drives an agent.
+//!
+//! A harness works on a run by yielding [`HarnessStep`]s: something the agent did, and from where to go on if
+//! the gateway restarted right after it. The engine commits steps before it asks for more than a bounded
+//! number, so a slow disk slows the agent and nothing is lost in between.
+
+use std::sync::Arc;
+
+use prism_types::{Attachment, DeploymentId, FileChange, RunId, Runtime, SandboxType, ThreadId, Usage};
+use tokio::sync::mpsc;
+
+use super::{BoxFuture, SandboxInstance};
+use crate::domain::{deployment::AgentSpec, skill::SkillRecord, workspace::WorkspacePath};
+
+/// What a harness works through. Ends with [`HarnessEvent::Completed`], [`HarnessEvent::Failed`] or
+/// [`HarnessEvent::Asked`]; an end without one of them fails the run.
+pub type StepStream = futures::stream::BoxStream<'static, HarnessStep>;
+
+/// Drives agents of one runtime.
+pub trait Harness: Send + Sync + 'static {
+    /// The runtime.
+    fn runtime(&self) -> Runtime;
+
+    /// The kind of sandbox that a deployment of this runtime gets, given the kind that was asked for.
+    fn sandbox_for(&self, requested: &SandboxType) -> SandboxType;
+
+    /// Makes an agent ready for messages. Called after the sandbox was made, and again after it was lost.
+    ///
+    /// # Errors
+    /// When the agent cannot start; the deployment goes to `error` with this reason.
+    fn prepare(&self, preparation: Preparation) -> BoxFuture<'_, Result<(), HarnessError>>;
+
+    /// Works on a run, from its start or from a checkpoint.
+    fn run(&self, input: RunInput) -> StepStream;
+}
+
+/// What a harness needs to make an agent ready.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Preparation {
+    /// The deployment.
+    pub deployment_id: DeploymentId,
+    /// What the agent is.
+    pub spec: Arc<AgentSpec>,
+    /// The resolved model.
+    pub model: String,
+    /// Its sandbox.
+    pub sandbox: Arc<dyn SandboxInstance>,
+}
+
+impl Preparation {
+    /// What a harness needs to make an agent ready.
+    pub fn new(
+        deployment_id: DeploymentId,
+        spec: Arc<AgentSpec>,
+        model: String,
+        sandbox: Arc<dyn SandboxInstance>,
+    ) -> Self {
+        Self { deployment_id, spec, model, sandbox }
+    }
+}
+
+/// What a harness needs to work on a run.
+#[non_exhaustive]
+pub struct RunInput {
+    /// The run.
+    pub run_id: RunId,
+    /// The thread.
+    pub thread_id: ThreadId,
+    /// The deployment and its agent.
+    pub agent: Preparation,
+    /// The skills that can be used.
+    pub skills: Vec<SkillRecord>,
+    /// The checkpoint of the last step that was committed; `None` at the start.
+    pub checkpoint: Option<String>,
+    /// Messages for this run, in order: first those that wait, then those that come while it works. Every
+    /// message whose position was not reported by [`HarnessStep::read`] in a committed step comes again after
+    /// a restart.
+    pub inbox: mpsc::Receiver<UserMessage>,
+}
+
+impl RunInput {
+    /// What a harness needs to work on a run from its start.
+    pub fn new(
+        run_id: RunId,
+        thread_id: ThreadId,
+        agent: Preparation,
+        inbox: mpsc::Receiver<UserMessage>,
+    ) -> Self {
+        Self { run_id, thread_id, agent, skills: Vec::new(), checkpoint: None, inbox }
+    }
+}
+
+/// A message of a human to a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "the engine and tests build it")]
+pub struct UserMessage {
+    /// Its place on the thread.
+    pub position: u64,
+    /// The text.
+    pub content: String,
+    /// Media for the agent to fetch.
+    pub attachments: Vec<Attachment>,
+}
+
+/// One thing the agent did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "harnesses of embedders build it")]
+pub struct HarnessStep {
+    /// What it did.
+    pub event: HarnessEvent,
+    /// Where to go on after this step; `None`: as before.
+    pub checkpoint: Option<String>,
+    /// The position of the last message that was taken so far; `None`: as before.
+    pub read: Option<u64>,
+}
+
+impl From<HarnessEvent> for HarnessStep {
+    fn from(event: HarnessEvent) -> Self {
+        Self { event, checkpoint: None, read: None }
+    }
+}
+
+/// What an agent can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HarnessEvent {
+    /// It wrote a piece of text.
+    Token(String),
+    /// It called a tool.
+    ToolCall {
+        /// Ties the call to its result.
+        id: String,
+        /// The tool's name.
+        tool: String,
+        /// The arguments, as JSON.
+        arguments: serde_json::Value,
+    },
+    /// A tool answered.
+    ToolResult {
+        /// Ties the result to its call.
+        id: String,
+        /// The tool's name.
+        tool: String,
+        /// The result, as JSON.
+        result: serde_json::Value,
+    },
+    /// A file of the workspace changed.
+    FileChanged {
+        /// What happened.
+        change: FileChange,
+        /// Where.
+        path: WorkspacePath,
+    },
+    /// It used this much of its model, in all.
+    Used(Usage),
+    /// Nothing to tell, only a new checkpoint or position.
+    Progress,
+    /// It asks a human. The stream ends; the run is started again with the answer in its inbox.
+    Asked {
+        /// The question.
+        summary: String,
+    },
+    /// It is done.
+    Completed,
+    /// It failed.
+    Failed {
+        /// A stable code.
+        code: String,
+        /// What went wrong, for people.
+        message: String,
+    },
+}
+
+impl HarnessEvent {
+    /// Whether nothing can follow.
+    pub fn is_last(&self) -> bool {
+        matches!(self, Self::Asked { .. } | Self::Completed | Self::Failed { .. })
+    }
+}
+
+/// Why an agent could not be made ready.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+#[allow(clippy::exhaustive_structs, reason = "harnesses of embedders build it")]
+pub struct HarnessError {
+    /// A stable code.
+    pub code: String,
+    /// What went wrong, for people.
+    pub message: String,
+}

@@ -1,0 +1,23 @@
+//! What the control plane needs of the outside, as traits.
+//!
+//! An embedder may bring an implementation of any of them. With the feature `testkit` the conformance suites
+//! of [`crate::testkit`] check it by the same tests that ours pass.
+
+mod clock;
+mod harness;
+mod sandbox;
+mod secret_box;
+mod skill_fetcher;
+mod store;
+
+pub use clock::{Clock, SystemClock};
+pub use harness::{
+    Harness, HarnessError, HarnessEvent, HarnessStep, Preparation, RunInput, StepStream, UserMessage,
+};
+pub use sandbox::{FileWrite, Sandbox, SandboxError, SandboxInstance, SandboxRequest};
+pub use secret_box::{SecretBox, SecretBoxError};
+pub use skill_fetcher::{FetchError, SkillFetcher};
+pub use store::{AppendListener, Commit, DeploymentFilter, ListQuery, Store, StoreError, StoreResult, Write};
+
+/// A boxed future, so that the ports can be trait objects.
+pub type BoxFuture<'a, T> = futures::future::BoxFuture<'a, T>;

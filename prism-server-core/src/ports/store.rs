@@ -1,0 +1,319 @@
+//! The store: everything that must survive.
+//!
+//! # Writing
+//! There is one way to write: [`Store::commit`] carries out a list of [`Write`]s in one transaction, all or
+//! none. The list is decided beforehand, from what was read; what was read is guarded by revisions. So the
+//! store needs no business rule, and three of them (embedded, in memory, PostgreSQL) can be the same by test.
+//!
+//! * An insert of something that exists is a [`StoreError::Conflict`].
+//! * An update names the revision that was read, in the record itself. Another revision in the store is a
+//!   [`StoreError::Conflict`], no record at all is [`StoreError::Missing`]: missing is not stale. The store
+//!   writes the record with its revision raised by one.
+//! * At most one unfinished run exists per thread: a second insert is a conflict.
+//! * A commit that was acknowledged survives a crash and a loss of power.
+//!
+//! # The event log
+//! [`Write::Append`] gives an event the next sequence number of its deployment's log: from 1, dense, in commit
+//! order. After the commit and before it is acknowledged, the [`AppendListener`] is told, in order; it is told
+//! even when the caller of `commit` has gone away in the meantime.
+//!
+//! # Reading
+//! A read sees every commit that was acknowledged before it began.
+
+use std::sync::Arc;
+
+use prism_types::{
+    ApiKeyId, ApprovalId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId, Timestamp,
+};
+
+use super::BoxFuture;
+use crate::domain::{
+    approval::Approval,
+    deployment::{AgentSpec, Deployment, DeploymentState},
+    event::{LoggedEvent, NewEvent},
+    instance::Instance,
+    message::Message,
+    run::Run,
+    secret::SealedSecret,
+    skill::SkillRecord,
+    tenant::{ApiKey, Tenant},
+    thread::Thread,
+};
+
+/// The result of an operation of the store.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The thing exists already, or was changed since it was read. Read again and decide again.
+    #[error("{0} was changed by somebody else at the same time")]
+    Conflict(&'static str),
+    /// The thing to update does not exist.
+    #[error("{0} does not exist")]
+    Missing(&'static str),
+    /// The store is closed, busy or out of reach. Nothing was written; the same call may work later.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// The store is broken: a failed disk, a damaged file, a row that cannot be read.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+impl StoreError {
+    /// Whether the same call may work later without a change.
+    pub fn retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// One change of a [`Commit`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Write {
+    /// A new tenant; its name must be unique.
+    InsertTenant(Tenant),
+    /// A changed tenant, guarded by its revision.
+    UpdateTenant(Tenant),
+    /// A new API key; its id and hash must be unique.
+    InsertApiKey(ApiKey),
+    /// Revokes an API key of a tenant. Revoking a revoked key keeps its first date.
+    RevokeApiKey(TenantId, ApiKeyId, Timestamp),
+    /// A secret, new or replaced.
+    PutSecret(SealedSecret),
+    /// Removes a secret; [`StoreError::Missing`] when there is none.
+    DeleteSecret(TenantId, SecretRef),
+    /// A new deployment.
+    InsertDeployment(Deployment),
+    /// A changed deployment, guarded by its revision.
+    UpdateDeployment(Deployment),
+    /// A new version of a deployment's specification.
+    InsertSpec(DeploymentId, u32, AgentSpec),
+    /// Replaces all skills of a deployment, in this order.
+    ReplaceSkills(DeploymentId, Vec<SkillRecord>),
+    /// Replaces one skill of a deployment, found by its id.
+    UpdateSkill(SkillRecord),
+    /// A new instance.
+    InsertInstance(Instance),
+    /// A changed instance, guarded by its revision.
+    UpdateInstance(Instance),
+    /// A new thread.
+    InsertThread(Thread),
+    /// A new message. The store sets its position to the next of its thread, and the thread's message count
+    /// and last activity.
+    InsertMessage(Message),
+    /// A new run.
+    InsertRun(Run),
+    /// A changed run, guarded by its revision.
+    UpdateRun(Run),
+    /// A new approval.
+    InsertApproval(Approval),
+    /// Answers an open approval; `None` closes it without an answer. A closed one is a conflict.
+    ResolveApproval(ApprovalId, Option<String>, Timestamp),
+    /// Appends an event to its deployment's log.
+    Append(NewEvent),
+    /// Removes at most so many events of a deployment, oldest first, without changing the sequence of later
+    /// ones.
+    TrimEvents(DeploymentId, u32),
+    /// Removes a deployment and everything that belongs to it. Removing what is not there is no error.
+    PurgeDeployment(DeploymentId),
+}
+
+/// Changes that are written together or not at all, in this order.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    writes: Vec<Write>,
+}
+
+impl Commit {
+    /// An empty commit.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a change.
+    #[must_use]
+    pub fn with(mut self, write: Write) -> Self {
+        self.writes.push(write);
+        self
+    }
+
+    /// Adds changes.
+    #[must_use]
+    pub fn with_all(mut self, writes: impl IntoIterator<Item = Write>) -> Self {
+        self.writes.extend(writes);
+        self
+    }
+
+    /// The changes.
+    pub fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
+    /// The changes, taken out.
+    pub fn into_writes(self) -> Vec<Write> {
+        self.writes
+    }
+}
+
+/// Is told of every event after its commit.
+pub trait AppendListener: Send + Sync + 'static {
+    /// These events of one commit were written. Calls for one deployment come in the order of its log.
+    ///
+    /// Called on the store's own thread: it must be quick and must not call the store.
+    fn appended(&self, events: &[LoggedEvent]);
+}
+
+/// A page to read: items below `before`, greatest id first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a parameter of port methods: services build it")]
+pub struct ListQuery<Id> {
+    /// Only items whose id is smaller; `None`: from the newest.
+    pub before: Option<Id>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// Which deployments to list. Deleted ones are never listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a parameter of port methods: services build it")]
+pub struct DeploymentFilter {
+    /// Only those of this customer.
+    pub customer_id: Option<String>,
+    /// Only those in this state.
+    pub state: Option<DeploymentState>,
+}
+
+/// Keeps everything that must survive. See the module's documentation for the contract.
+pub trait Store: Send + Sync + 'static {
+    /// Carries out all changes in one transaction, or none.
+    ///
+    /// # Errors
+    /// See [`Write`] and [`StoreError`].
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<()>>;
+
+    /// Sets who is told of appended events. Called once, before the first commit.
+    fn set_append_listener(&self, listener: Arc<dyn AppendListener>);
+
+    /// Reads something small; for health checks.
+    fn ping(&self) -> BoxFuture<'_, StoreResult<()>>;
+
+    /// A tenant by its id.
+    fn tenant<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>>;
+
+    /// Tenants, newest first.
+    fn tenants(&self, query: ListQuery<TenantId>) -> BoxFuture<'_, StoreResult<Vec<Tenant>>>;
+
+    /// A tenant by its name.
+    fn tenant_by_name<'a>(&'a self, name: &'a str) -> BoxFuture<'a, StoreResult<Option<Tenant>>>;
+
+    /// An API key, revoked or not, by the SHA-256 of the whole key.
+    fn api_key_by_hash<'a>(&'a self, hash: &'a [u8; 32]) -> BoxFuture<'a, StoreResult<Option<ApiKey>>>;
+
+    /// The API keys of a tenant, revoked ones too, newest first, at most 1,000.
+    fn api_keys<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, StoreResult<Vec<ApiKey>>>;
+
+    /// A secret of a tenant.
+    fn secret<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        reference: &'a SecretRef,
+    ) -> BoxFuture<'a, StoreResult<Option<SealedSecret>>>;
+
+    /// The secrets of a tenant, by reference, at most 10,000.
+    fn secrets<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, StoreResult<Vec<SealedSecret>>>;
+
+    /// A deployment, deleted or not, whoever owns it.
+    fn deployment<'a>(&'a self, id: &'a DeploymentId) -> BoxFuture<'a, StoreResult<Option<Deployment>>>;
+
+    /// The deployments of a tenant, newest first.
+    fn deployments<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        filter: &'a DeploymentFilter,
+        query: ListQuery<DeploymentId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Deployment>>>;
+
+    /// Deployments of all tenants in this state, oldest first, after `after`; for the engine.
+    fn deployments_in_state<'a>(
+        &'a self,
+        state: DeploymentState,
+        after: Option<&'a DeploymentId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Deployment>>>;
+
+    /// A version of a deployment's specification.
+    fn spec<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        version: u32,
+    ) -> BoxFuture<'a, StoreResult<Option<AgentSpec>>>;
+
+    /// The skills of a deployment, in their order.
+    fn skills<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<Vec<SkillRecord>>>;
+
+    /// An instance.
+    fn instance<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, StoreResult<Option<Instance>>>;
+
+    /// A thread.
+    fn thread<'a>(&'a self, id: &'a ThreadId) -> BoxFuture<'a, StoreResult<Option<Thread>>>;
+
+    /// The threads of a deployment, newest first.
+    fn threads<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        query: ListQuery<ThreadId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Thread>>>;
+
+    /// The messages of a thread at positions greater than `after`, in order, at most `limit`.
+    fn messages<'a>(
+        &'a self,
+        thread: &'a ThreadId,
+        after: u64,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Message>>>;
+
+    /// A run.
+    fn run<'a>(&'a self, id: &'a RunId) -> BoxFuture<'a, StoreResult<Option<Run>>>;
+
+    /// The runs of a deployment, newest first.
+    fn runs<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        query: ListQuery<RunId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Run>>>;
+
+    /// The unfinished run of a thread.
+    fn unfinished_run<'a>(&'a self, thread: &'a ThreadId) -> BoxFuture<'a, StoreResult<Option<Run>>>;
+
+    /// Runs of all tenants in state `running`, oldest first, after `after`; for the engine.
+    fn running_runs<'a>(
+        &'a self,
+        after: Option<&'a RunId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Run>>>;
+
+    /// The approval that a run waits on.
+    fn open_approval<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, StoreResult<Option<Approval>>>;
+
+    /// The sequence number of the last event of a deployment's log, 0 when there is none.
+    fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>>;
+
+    /// The events of a deployment's log after a sequence number, in order, at most `limit`.
+    fn events<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        after: u64,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<LoggedEvent>>>;
+
+    /// The events of one run, in order, after a sequence number, at most `limit`.
+    fn run_events<'a>(
+        &'a self,
+        run: &'a RunId,
+        deployment: &'a DeploymentId,
+        after: u64,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<LoggedEvent>>>;
+}

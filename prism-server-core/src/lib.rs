@@ -1,6 +1,42 @@
-//! placeholder
+//! The control plane of Prism, to be embedded: deploy an agent for each customer, talk to it, follow what it
+//! does.
+//!
+//! [`ControlPlane`] is a value: [`ControlPlane::router`] is a tower service to serve or to nest in a gateway of
+//! your own, and [`ControlPlane::run`] is the future that does the work behind it. What it needs of the
+//! outside are the traits of [`ports`], for which [`adapters`] has implementations.
+//!
+//! From the ground up:
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`domain`] | the nouns, their rules and state machines; pure |
+//! | [`ports`] | the traits: store, sandbox, harness, secret box, skill fetcher, clock |
+//! | `service` | the use cases, one file per noun |
+//! | `engine` | the reconcilers that make what is wanted so |
+//! | `event_log` | following a deployment's log, replayed and live |
+//! | [`adapters`] | implementations of the ports |
+//! | `http` | what all dialects share |
+//! | [`dialects`] | the wire forms |
+//!
+//! What is written is written before it is told: a stream is only ever a reader of the log, so a lost
+//! connection, a slow reader or a restart costs a delay and never an event.
+
 pub mod adapters;
+mod control_plane;
+mod core;
+pub mod dialects;
 pub mod domain;
+mod engine;
+mod error;
+mod event_log;
+mod http;
+mod ids;
 pub mod ports;
+mod service;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
+
+pub use control_plane::{Admin, Builder, ControlPlane};
+pub use core::Settings;
+pub use error::{Error, ErrorKind, Result};
+pub use http::{ApiKeys, Authenticator, TrustedPrincipal};

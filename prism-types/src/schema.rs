@@ -77,6 +77,23 @@ pub fn all() -> Vec<NamedSchema> {
         .collect()
 }
 
+/// All schemas as the `components.schemas` of an OpenAPI 3.1 document.
+pub fn components() -> serde_json::Map<String, serde_json::Value> {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut generator = SchemaGenerator::new(settings);
+    let mut components = serde_json::Map::new();
+    for &(name, generate) in REGISTRY {
+        let schema = generate(&mut generator);
+        // A type whose own name differs is reached under its registered one as well.
+        components.insert(name.to_owned(), schema.to_value());
+    }
+    components.extend(generator.take_definitions(true));
+    components
+}
+
 /// A schema that carries every definition it refers to.
 fn self_contained(mut root: Schema, mut generator: SchemaGenerator) -> Schema {
     let definitions = generator.take_definitions(true);

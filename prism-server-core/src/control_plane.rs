@@ -1,0 +1,312 @@
+//! The control plane as a value: a tower service and a future. It owns no socket.
+
+use std::{collections::BTreeMap, future::Future, sync::Arc};
+
+use axum::Router;
+use prism_types::{ApiKeyId, Runtime, Secret, SecretRef, TenantId};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    adapters::{
+        harness::{ScriptedHarness, UnavailableHarness},
+        sandbox::MemorySandbox,
+        skill_fetcher::GuardedFetcher,
+        store::MemoryStore,
+    },
+    core::{Core, Settings},
+    dialects,
+    domain::{
+        secret::SealedSecret,
+        tenant::{ApiKey, Scopes, Tenant},
+    },
+    engine::{Engine, Nudges},
+    error::{Error, Result},
+    event_log::EventLog,
+    http::{ApiKeys, Authenticator},
+    ports::{Clock, Harness, ListQuery, Sandbox, SecretBox, SkillFetcher, Store, SystemClock},
+    service::{api_keys, secrets, tenants},
+};
+
+/// Everything that deploys and runs agents, ready to be served.
+///
+/// [`ControlPlane::router`] answers requests, [`ControlPlane::run`] does the work behind them, and
+/// [`ControlPlane::shutdown`] ends both: open streams are closed, runs in flight stop at their last
+/// checkpoint and are taken up by the next control plane on the same store.
+///
+/// ```
+/// use prism_server_core::{ControlPlane, adapters::secret_box::{MasterKey, SealedBox}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let plane = ControlPlane::builder(SealedBox::new(MasterKey::from_bytes([7; 32]))).build().await?;
+/// let tenant = plane.admin().create_tenant("acme").await?;
+/// let router = plane.router();
+/// let engine = tokio::spawn(plane.run());
+/// // … serve `router` with axum, or nest it in a router of your own …
+/// # drop(router);
+/// plane.shutdown();
+/// engine.await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ControlPlane {
+    core: Arc<Core>,
+    authenticator: Arc<dyn Authenticator>,
+    engine: Arc<std::sync::Mutex<Option<Engine>>>,
+}
+
+impl ControlPlane {
+    /// A control plane that seals secrets with `secret_box`, with everything else at its default: records in
+    /// memory, API keys of the store, the runtime `scripted`.
+    pub fn builder(secret_box: impl SecretBox) -> Builder {
+        Builder {
+            store: None,
+            clock: Arc::new(SystemClock),
+            secret_box: Arc::new(secret_box),
+            skill_fetcher: None,
+            authenticator: None,
+            harnesses: BTreeMap::new(),
+            sandboxes: BTreeMap::new(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// The native API under `/v1`, as a tower service.
+    pub fn router(&self) -> Router {
+        dialects::prism::router(self.core.clone(), self.authenticator.clone())
+    }
+
+    /// Does the work behind the API until the shutdown; ends when everything under way has ended. A second
+    /// call, on whatever clone, ends at once.
+    pub fn run(&self) -> impl Future<Output = ()> + Send + 'static {
+        let engine = self.engine.lock().ok().and_then(|mut engine| engine.take());
+        async move {
+            if let Some(engine) = engine {
+                engine.run().await;
+            }
+        }
+    }
+
+    /// Ends streams and work. Requests that are being answered go on.
+    pub fn shutdown(&self) {
+        self.core.shutdown.cancel();
+    }
+
+    /// A token that is cancelled by [`ControlPlane::shutdown`].
+    pub fn shutdown_token(&self) -> CancellationToken {
+        self.core.shutdown.clone()
+    }
+
+    /// What an operator does: tenants, keys, secrets.
+    pub fn admin(&self) -> Admin {
+        Admin {
+            store: self.core.store.clone(),
+            secret_box: self.core.secret_box.clone(),
+            clock: self.core.clock.clone(),
+        }
+    }
+}
+
+/// Collects the parts of a [`ControlPlane`].
+#[must_use]
+pub struct Builder {
+    store: Option<Arc<dyn Store>>,
+    clock: Arc<dyn Clock>,
+    secret_box: Arc<dyn SecretBox>,
+    skill_fetcher: Option<Arc<dyn SkillFetcher>>,
+    authenticator: Option<Arc<dyn Authenticator>>,
+    harnesses: BTreeMap<String, Arc<dyn Harness>>,
+    sandboxes: BTreeMap<String, Arc<dyn Sandbox>>,
+    settings: Settings,
+}
+
+impl Builder {
+    /// Keeps records in this store. Default: memory, which forgets them.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Tells the time by this clock. Default: the machine's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Fetches skills with this. Default: [`GuardedFetcher`] without development origins.
+    pub fn skill_fetcher(mut self, fetcher: impl SkillFetcher) -> Self {
+        self.skill_fetcher = Some(Arc::new(fetcher));
+        self
+    }
+
+    /// Finds out by this who makes a request. Default: [`ApiKeys`] of the store.
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticator = Some(Arc::new(authenticator));
+        self
+    }
+
+    /// Adds a harness, or replaces the one of the same runtime.
+    pub fn harness(mut self, harness: impl Harness) -> Self {
+        self.harnesses.insert(harness.runtime().to_string(), Arc::new(harness));
+        self
+    }
+
+    /// Adds sandboxes of a kind, or replaces those of the same kind.
+    pub fn sandbox(mut self, sandbox: impl Sandbox) -> Self {
+        self.sandboxes.insert(sandbox.kind().to_string(), Arc::new(sandbox));
+        self
+    }
+
+    /// Replaces the settings.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Puts the parts together and finds out what an earlier control plane on the store left in flight.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the fetcher of skills cannot be made.
+    pub async fn build(mut self) -> Result<ControlPlane> {
+        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let skill_fetcher = match self.skill_fetcher {
+            Some(fetcher) => fetcher,
+            None => Arc::new(GuardedFetcher::builder().build().map_err(Error::internal)?),
+        };
+        default_part(&mut self.harnesses, Runtime::Scripted.as_str(), || Arc::new(ScriptedHarness::new()));
+        default_part(&mut self.harnesses, Runtime::Hermes.as_str(), || {
+            let reason = "this server has no Hermes agent; use the runtime `scripted`";
+            Arc::new(UnavailableHarness::new(Runtime::Hermes, "runtime_unavailable", reason))
+        });
+        default_part(&mut self.sandboxes, "memory", || Arc::new(MemorySandbox::new()));
+        let event_log = Arc::new(EventLog::default());
+        store.set_append_listener(event_log.clone());
+        let (nudges, receivers) = Nudges::new();
+        let core = Arc::new(Core {
+            store: store.clone(),
+            clock: self.clock,
+            secret_box: self.secret_box,
+            skill_fetcher,
+            harnesses: self.harnesses,
+            sandboxes: self.sandboxes,
+            settings: self.settings,
+            event_log,
+            nudges,
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let engine = Engine::new(core.clone(), receivers).await?;
+        let authenticator = self.authenticator.unwrap_or_else(|| Arc::new(ApiKeys::new(store)));
+        Ok(ControlPlane { core, authenticator, engine: Arc::new(std::sync::Mutex::new(Some(engine))) })
+    }
+}
+
+fn default_part<T: ?Sized>(parts: &mut BTreeMap<String, Arc<T>>, name: &str, make: impl FnOnce() -> Arc<T>) {
+    if !parts.contains_key(name) {
+        parts.insert(name.to_owned(), make());
+    }
+}
+
+/// What an operator does, on a store that may be served at the same time by another process.
+#[derive(Clone)]
+pub struct Admin {
+    store: Arc<dyn Store>,
+    secret_box: Arc<dyn SecretBox>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Admin {
+    /// Works on a store directly, without a control plane.
+    pub fn new(store: Arc<dyn Store>, secret_box: impl SecretBox) -> Self {
+        Self { store, secret_box: Arc::new(secret_box), clock: Arc::new(SystemClock) }
+    }
+
+    /// Creates a tenant with unlimited credits.
+    ///
+    /// # Errors
+    /// When the name is empty, longer than 255 characters or taken, or the store fails.
+    pub async fn create_tenant(&self, name: &str) -> Result<Tenant> {
+        tenants::create(self.store.as_ref(), self.clock.as_ref(), name).await
+    }
+
+    /// A tenant by its name.
+    ///
+    /// # Errors
+    /// When there is none, or the store fails.
+    pub async fn tenant(&self, name: &str) -> Result<Tenant> {
+        tenants::find(self.store.as_ref(), name).await
+    }
+
+    /// Tenants, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn tenants(&self, query: ListQuery<TenantId>) -> Result<Vec<Tenant>> {
+        tenants::list(self.store.as_ref(), query).await
+    }
+
+    /// Sets the credits of a tenant; `None`: unlimited.
+    ///
+    /// # Errors
+    /// When there is no such tenant, or the store fails.
+    pub async fn set_credits(&self, tenant: &str, credits: Option<u64>) -> Result<Tenant> {
+        tenants::set_credits(self.store.as_ref(), tenant, credits).await
+    }
+
+    /// Creates an API key. The key is returned once and cannot be had again. `own` is a key that the operator
+    /// brings, 24 to 512 visible ASCII characters.
+    ///
+    /// # Errors
+    /// When the name or the key is not fit, or the store fails.
+    pub async fn create_key(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        scopes: Scopes,
+        own: Option<&Secret>,
+    ) -> Result<(ApiKey, Secret)> {
+        api_keys::create(self.store.as_ref(), self.clock.as_ref(), tenant, name, scopes, own).await
+    }
+
+    /// The keys of a tenant, revoked ones too, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn keys(&self, tenant: &TenantId) -> Result<Vec<ApiKey>> {
+        api_keys::list(self.store.as_ref(), tenant).await
+    }
+
+    /// Revokes a key at once.
+    ///
+    /// # Errors
+    /// When the tenant has no such key, or the store fails.
+    pub async fn revoke_key(&self, tenant: &TenantId, id: &ApiKeyId) -> Result<()> {
+        api_keys::revoke(self.store.as_ref(), self.clock.as_ref(), tenant, id).await
+    }
+
+    /// Sets the value of a secret, new or replaced.
+    ///
+    /// # Errors
+    /// When the value is empty or longer than 65,536 bytes, or the store fails.
+    pub async fn set_secret(&self, tenant: &TenantId, reference: &SecretRef, value: &Secret) -> Result<()> {
+        let (store, secret_box, clock) = (self.store.as_ref(), self.secret_box.as_ref(), self.clock.as_ref());
+        secrets::set(store, secret_box, clock, tenant, reference, value).await
+    }
+
+    /// The secrets of a tenant, sealed, by reference.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn secrets(&self, tenant: &TenantId) -> Result<Vec<SealedSecret>> {
+        secrets::list(self.store.as_ref(), tenant).await
+    }
+
+    /// Removes a secret.
+    ///
+    /// # Errors
+    /// When there is none, or the store fails.
+    pub async fn delete_secret(&self, tenant: &TenantId, reference: &SecretRef) -> Result<()> {
+        secrets::delete(self.store.as_ref(), tenant, reference).await
+    }
+}

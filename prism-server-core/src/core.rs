@@ -1,0 +1,82 @@
+//! What every use case and reconciler works with.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use prism_types::{Runtime, SandboxType};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    engine::Nudges,
+    event_log::EventLog,
+    ports::{Clock, Harness, Sandbox, SecretBox, SkillFetcher, Store},
+};
+
+/// The parts of a control plane.
+pub(crate) struct Core {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) secret_box: Arc<dyn SecretBox>,
+    pub(crate) skill_fetcher: Arc<dyn SkillFetcher>,
+    pub(crate) harnesses: BTreeMap<String, Arc<dyn Harness>>,
+    pub(crate) sandboxes: BTreeMap<String, Arc<dyn Sandbox>>,
+    pub(crate) settings: Settings,
+    pub(crate) event_log: Arc<EventLog>,
+    pub(crate) nudges: Nudges,
+    /// Cancelled when the control plane shuts down: streams end, reconcilers stop.
+    pub(crate) shutdown: CancellationToken,
+    /// Every task that must end before a shutdown is complete.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Core {
+    /// The harness of a runtime, if this control plane has one.
+    pub(crate) fn harness(&self, runtime: &Runtime) -> Option<&Arc<dyn Harness>> {
+        self.harnesses.get(runtime.as_str())
+    }
+
+    /// The sandboxes of a kind, if this control plane has them.
+    pub(crate) fn sandbox(&self, kind: &SandboxType) -> Option<&Arc<dyn Sandbox>> {
+        self.sandboxes.get(kind.as_str())
+    }
+}
+
+/// What an operator may change.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Where the API is reached from outside, such as `https://agents.example.com`. `None`: the `Host` header
+    /// of each request, with `http`.
+    pub public_url: Option<String>,
+    /// The model of deployments that name none. Default: `anthropic/claude-sonnet-4.5`.
+    pub default_model: String,
+    /// How often a silent stream carries a comment. Default: 10 s.
+    pub heartbeat: Duration,
+    /// Most open event streams of one deployment; one more is 429. Default: 10,000.
+    pub streams_per_deployment: usize,
+    /// Most requests a second of one API key, with bursts as large; `None`: no limit. Default: `None`.
+    pub requests_per_second: Option<u32>,
+    /// Most runs that work at the same time; more wait. Default: 1,000.
+    pub concurrent_runs: usize,
+    /// Most agents that are made ready at the same time; more wait. Default: 64.
+    pub concurrent_provisioning: usize,
+    /// How long an agent may take to become ready. Default: 5 minutes.
+    pub provisioning_timeout: Duration,
+    /// How often the reconcilers look for work that no nudge told them of. Default: 5 s.
+    pub sweep: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            default_model: "anthropic/claude-sonnet-4.5".to_owned(),
+            heartbeat: Duration::from_secs(10),
+            streams_per_deployment: 10_000,
+            requests_per_second: None,
+            concurrent_runs: 1000,
+            concurrent_provisioning: 64,
+            provisioning_timeout: Duration::from_secs(300),
+            sweep: Duration::from_secs(5),
+        }
+    }
+}

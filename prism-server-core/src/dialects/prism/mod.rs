@@ -1,0 +1,180 @@
+//! The native dialect: deployments, messages, events, threads, runs.
+//!
+//! [`OPERATIONS`] lists every endpoint with its scope. The router is made from that list, so that none can be
+//! reached without the check of its scope, and tests and documents can walk all of them.
+
+mod bodies;
+mod deployments;
+mod encode;
+mod error;
+mod events;
+mod messages;
+#[cfg(feature = "schema")]
+mod openapi;
+mod operations;
+mod runs;
+mod skills;
+mod threads;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::MethodRouter,
+};
+use prism_types::DeploymentId;
+
+use crate::{
+    core::Core,
+    domain::tenant::{Principal, Scope},
+    error::{Error, ErrorKind, Result},
+    http::{Authenticator, rate_limit::RateLimit, request_id},
+};
+
+use error::Answer;
+#[cfg(feature = "schema")]
+pub use openapi::document as openapi;
+pub use operations::{OPERATIONS, Operation, Parameter};
+
+/// What handlers work with.
+type Shared = State<Arc<Core>>;
+
+/// The dialect as a router.
+pub(crate) fn router(core: Arc<Core>, authenticator: Arc<dyn Authenticator>) -> Router {
+    let rate_limit = core.settings.requests_per_second.and_then(RateLimit::new).map(Arc::new);
+    let mut router = Router::new();
+    for operation in OPERATIONS {
+        let gate = Gate {
+            authenticator: authenticator.clone(),
+            rate_limit: rate_limit.clone(),
+            scope: operation.scope,
+        };
+        let handler: MethodRouter<Arc<Core>> = handler(operation);
+        let handler = handler.route_layer(middleware::from_fn_with_state(gate, enter));
+        router = router.route(operation.path, handler);
+    }
+    router
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(unknown_path)
+        .layer(middleware::from_fn(catch_panic))
+        .layer(middleware::from_fn(request_id::layer))
+        .with_state(core)
+}
+
+/// The handler of an operation; a unit test makes sure that every one has its own.
+fn handler(operation: &Operation) -> MethodRouter<Arc<Core>> {
+    use axum::routing::{delete, get, patch, post};
+    match operation.id {
+        "create_deployment" => post(deployments::create),
+        "list_deployments" => get(deployments::list),
+        "get_deployment" => get(deployments::get),
+        "update_deployment" => patch(deployments::update),
+        "delete_deployment" => delete(deployments::delete),
+        "send_message" => post(messages::send),
+        "stream_events" => get(events::stream),
+        "list_skills" => get(skills::list),
+        "create_thread" => post(threads::create),
+        "list_threads" => get(threads::list),
+        "get_thread" => get(threads::get),
+        "list_runs" => get(runs::list),
+        "get_run" => get(runs::get),
+        _ => MethodRouter::new(),
+    }
+}
+
+/// What stands before every endpoint.
+#[derive(Clone)]
+struct Gate {
+    authenticator: Arc<dyn Authenticator>,
+    rate_limit: Option<Arc<RateLimit>>,
+    scope: Scope,
+}
+
+/// Lets a request in whose caller is known, has the scope and is not too fast.
+async fn enter(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let principal = async {
+        let principal = gate.authenticator.authenticate(&parts).await?;
+        if let Some(limit) = &gate.rate_limit {
+            limit.check(&principal.caller)?;
+        }
+        if !principal.scopes.contains(gate.scope) {
+            let message = format!("The API key lacks the scope {}.", gate.scope.as_str());
+            return Err(Error::new(ErrorKind::Forbidden, message));
+        }
+        Ok(principal)
+    };
+    match principal.await {
+        Ok(principal) => {
+            parts.extensions.insert(principal);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(error) => Answer(error).into_response(),
+    }
+}
+
+/// A request as the handlers see it.
+struct Call {
+    principal: Principal,
+    request: Request,
+}
+
+impl<S: Sync> axum::extract::FromRequest<S> for Call {
+    type Rejection = Answer;
+
+    async fn from_request(mut request: Request, _: &S) -> Result<Self, Answer> {
+        match request.extensions_mut().remove::<Principal>() {
+            Some(principal) => Ok(Self { principal, request }),
+            None => Err(Answer(Error::internal("an endpoint was reached past its gate"))),
+        }
+    }
+}
+
+/// Reads an id of a path; something else than an id names nothing, so it is not found.
+fn path_id<Id: std::str::FromStr>(text: &str, noun: &str) -> Result<Id> {
+    text.parse().map_err(|_| Error::not_found(noun))
+}
+
+fn deployment_id(text: &str) -> Result<DeploymentId> {
+    path_id(text, "Deployment")
+}
+
+async fn unknown_path(request: Request) -> Answer {
+    let message = format!("There is no {} here.", shown(request.uri().path()));
+    Answer(Error::new(ErrorKind::NotFound, message))
+}
+
+async fn method_not_allowed(request: Request) -> Answer {
+    let message = format!("{} cannot be used on {}.", request.method(), shown(request.uri().path()));
+    Answer(Error::new(ErrorKind::MethodNotAllowed, message))
+}
+
+fn shown(path: &str) -> String {
+    path.chars().take(200).collect()
+}
+
+/// Turns a panic of a handler into a 500.
+async fn catch_panic(request: Request, next: Next) -> Response {
+    use futures::FutureExt;
+    match std::panic::AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => Answer(Error::internal("a handler panicked")).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_has_a_handler_of_its_method() {
+        for operation in OPERATIONS {
+            let handler = format!("{:?}", handler(operation));
+            let method = operation.method.to_lowercase();
+            assert!(handler.contains(&format!("{method}: BoxedHandler")), "{}: {handler}", operation.id);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The engine: reconcilers that make what is wanted so.
+//!
+//! Each looks at the store for what is to be done, does it, and writes what came of it in one commit. They
+//! take no input: a nudge only says where to look first, a lost nudge costs at most one sweep interval, and
+//! the first try, the retry and the recovery after a crash are the same code.
+//!
+//! One engine works on a store. Several engines on one store would need leases, which come with the store
+//! that several nodes can share.
+
+mod agents;
+mod nudges;
+mod provisioning;
+mod run_log;
+mod runs;
+mod workers;
+
+use std::{collections::HashSet, sync::Arc};
+
+use prism_types::RunId;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{core::Core, error::Result};
+
+pub(crate) use nudges::Nudges;
+use nudges::Receivers;
+use provisioning::Provisioner;
+use runs::Drivers;
+
+/// Most records that a sweep reads at once.
+const SWEEP_PAGE: u32 = 200;
+
+/// The reconcilers of one control plane.
+pub(crate) struct Engine {
+    core: Arc<Core>,
+    receivers: Receivers,
+    provisioner: Arc<Provisioner>,
+    drivers: Arc<Drivers>,
+}
+
+impl Engine {
+    /// An engine that has read which runs were in flight when the last one stopped.
+    ///
+    /// Called before the first request is served, so that a run that starts now is not taken for one of them.
+    pub(crate) async fn new(core: Arc<Core>, receivers: Receivers) -> Result<Self> {
+        let interrupted = interrupted_runs(&core).await?;
+        let overflow = receivers.overflow.clone();
+        let provisioner = Arc::new(Provisioner::new(core.clone(), overflow.clone()));
+        let drivers = Arc::new(Drivers::new(core.clone(), interrupted, overflow));
+        Ok(Self { core, receivers, provisioner, drivers })
+    }
+
+    /// Reconciles until the shutdown, then waits for what is under way.
+    pub(crate) async fn run(mut self) {
+        let mut sweeps = interval(self.core.settings.sweep);
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.core.shutdown.cancelled() => break,
+                Some(deployment) = self.receivers.deployments.recv() => self.provisioner.nudge(deployment),
+                Some(run) = self.receivers.runs.recv() => self.drivers.nudge(run),
+                () = self.receivers.overflow.notified() => self.sweep().await,
+                _ = sweeps.tick() => self.sweep().await,
+            }
+        }
+        self.core.tasks.close();
+        self.core.tasks.wait().await;
+    }
+
+    async fn sweep(&self) {
+        if let Err(error) = self.provisioner.sweep().await {
+            tracing::warn!(%error, "the provisioning sweep failed; it is repeated");
+        }
+        if let Err(error) = self.drivers.sweep().await {
+            tracing::warn!(%error, "the sweep for runs failed; it is repeated");
+        }
+    }
+}
+
+async fn interrupted_runs(core: &Core) -> Result<HashSet<RunId>> {
+    let mut interrupted = HashSet::new();
+    let mut last = None;
+    loop {
+        let page = core.store.running_runs(last.as_ref(), SWEEP_PAGE).await?;
+        let Some(run) = page.last() else { return Ok(interrupted) };
+        last = Some(run.id.clone());
+        interrupted.extend(page.into_iter().map(|run| run.id));
+    }
+}

@@ -1,0 +1,49 @@
+//! Nudges: where the engine is to look first.
+
+use std::sync::Arc;
+
+use prism_types::{DeploymentId, RunId};
+use tokio::sync::{Notify, mpsc};
+
+/// Nudges that wait; one more makes the engine look everywhere instead.
+const WAITING: usize = 1024;
+
+/// The sending side, held by the use cases.
+pub(crate) struct Nudges {
+    deployments: mpsc::Sender<DeploymentId>,
+    runs: mpsc::Sender<RunId>,
+    overflow: Arc<Notify>,
+}
+
+/// The receiving side, held by the engine.
+pub(crate) struct Receivers {
+    pub(super) deployments: mpsc::Receiver<DeploymentId>,
+    pub(super) runs: mpsc::Receiver<RunId>,
+    pub(super) overflow: Arc<Notify>,
+}
+
+impl Nudges {
+    /// Both sides.
+    pub(crate) fn new() -> (Self, Receivers) {
+        let (deployments, deployment_receiver) = mpsc::channel(WAITING);
+        let (runs, run_receiver) = mpsc::channel(WAITING);
+        let overflow = Arc::new(Notify::new());
+        let receivers =
+            Receivers { deployments: deployment_receiver, runs: run_receiver, overflow: overflow.clone() };
+        (Self { deployments, runs, overflow }, receivers)
+    }
+
+    /// Something of a deployment is to be done.
+    pub(crate) fn deployment(&self, id: DeploymentId) {
+        if self.deployments.try_send(id).is_err() {
+            self.overflow.notify_one();
+        }
+    }
+
+    /// A run has something to do.
+    pub(crate) fn run(&self, id: RunId) {
+        if self.runs.try_send(id).is_err() {
+            self.overflow.notify_one();
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What a run has done, turned into one commit: events, the agent's messages, and the run itself.
+
+use prism_types::{
+    ApprovalId, EventPayload, Failure, FilesystemChanged, MessageRole, RawJson, RunStatusChanged,
+    SteeringRequested, Timestamp, Token, ToolCalled, ToolReturned,
+};
+use serde_json::Value;
+
+use crate::{
+    domain::{
+        Refused,
+        approval::Approval,
+        event::{LoggedEvent, NewEvent},
+        message::Message,
+        run::{Run, RunCommand},
+    },
+    error::failure,
+    ids::NewId,
+    ports::{Commit, HarnessEvent, HarnessStep, Write},
+};
+
+/// A run together with the text that the agent has written since its last stored message.
+pub(super) struct RunLog {
+    pub(super) run: Run,
+    text: String,
+    file_events: bool,
+}
+
+/// Steps of a run as a commit, and the log after it.
+pub(super) struct Recorded {
+    pub(super) commit: Commit,
+    pub(super) log: RunLog,
+}
+
+impl RunLog {
+    /// A run whose agent has written nothing yet. `file_events`: whether changes of files are told.
+    pub(super) fn new(run: Run, file_events: bool) -> Self {
+        Self { run, text: String::new(), file_events }
+    }
+
+    /// Learns from the run's past events what the agent has written since its last stored message.
+    pub(super) fn replay(&mut self, events: &[LoggedEvent]) {
+        for LoggedEvent { event, .. } in events {
+            match EventPayload::decode(&event.name, &event.data) {
+                Ok(EventPayload::Token(token)) => self.text.push_str(&token.delta),
+                // The agent's text is stored when it asks, see `end`.
+                Ok(EventPayload::SteeringRequest(_)) => self.text.clear(),
+                _ => {}
+            }
+        }
+    }
+
+    /// The commit that records these steps, to be used only when it succeeds.
+    pub(super) fn record(&self, steps: &[HarnessStep], now: Timestamp) -> Result<Recorded, Refused> {
+        let run = self.run.clone();
+        let mut log = Self { run, text: self.text.clone(), file_events: self.file_events };
+        let mut writes = Vec::with_capacity(steps.len() + 4);
+        for step in steps {
+            if let Some(checkpoint) = &step.checkpoint {
+                log.run.checkpoint = Some(checkpoint.clone());
+            }
+            log.run.read_position = step.read.unwrap_or(log.run.read_position);
+            log.record_event(&step.event, now, &mut writes)?;
+        }
+        writes.push(Write::UpdateRun(log.run.clone()));
+        // The store raises the revision of what it updates.
+        log.run.revision += 1;
+        Ok(Recorded { commit: Commit::new().with_all(writes), log })
+    }
+
+    fn record_event(
+        &mut self,
+        event: &HarnessEvent,
+        now: Timestamp,
+        writes: &mut Vec<Write>,
+    ) -> Result<(), Refused> {
+        let (run_id, thread_id) = (self.run.id.clone(), self.run.thread_id.clone());
+        match event {
+            HarnessEvent::Token(delta) => {
+                self.text.push_str(delta);
+                let token = Token::new(run_id, delta.clone()).thread_id(thread_id);
+                writes.push(self.append(EventPayload::Token(token), now));
+            }
+            HarnessEvent::ToolCall { id, tool, arguments } => {
+                let called = ToolCalled::new(run_id, tool.clone(), raw(arguments));
+                let called = called.thread_id(thread_id).tool_call_id(id.clone());
+                writes.push(self.append(EventPayload::ToolCall(called), now));
+            }
+            HarnessEvent::ToolResult { id, tool, result } => {
+                let returned = ToolReturned::new(run_id, tool.clone(), raw(result));
+                let returned = returned.thread_id(thread_id).tool_call_id(id.clone());
+                writes.push(self.append(EventPayload::ToolResult(returned), now));
+            }
+            HarnessEvent::FileChanged { change, path } if self.file_events => {
+                let changed = FilesystemChanged::new(change.clone(), path.as_str());
+                let changed = changed.run_id(run_id).thread_id(thread_id);
+                writes.push(self.append(EventPayload::Filesystem(changed), now));
+            }
+            HarnessEvent::FileChanged { .. } | HarnessEvent::Progress => {}
+            HarnessEvent::Used(usage) => self.run.usage = *usage,
+            HarnessEvent::Asked { summary } => {
+                let approval = self.approval(summary, now);
+                let asked = SteeringRequested::new(run_id, summary.clone());
+                let asked = asked.thread_id(thread_id).approval_id(approval.id.clone());
+                writes.push(Write::InsertApproval(approval));
+                writes.push(self.append(EventPayload::SteeringRequest(asked), now));
+                self.end(RunCommand::Ask, now, writes)?;
+            }
+            HarnessEvent::Completed => self.end(RunCommand::Complete(now), now, writes)?,
+            HarnessEvent::Failed { code, message } => {
+                let failure = failure(code, message.clone());
+                self.end(RunCommand::Fail(failure, now), now, writes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The agent is through for now: stores what it wrote as its message, and tells the new status.
+    fn end(&mut self, command: RunCommand, now: Timestamp, writes: &mut Vec<Write>) -> Result<(), Refused> {
+        self.run.apply(command)?;
+        if !self.text.is_empty() {
+            writes.push(Write::InsertMessage(Message {
+                thread_id: self.run.thread_id.clone(),
+                position: 0,
+                role: MessageRole::Agent,
+                content: std::mem::take(&mut self.text),
+                attachments: Vec::new(),
+                run_id: Some(self.run.id.clone()),
+                created_at: now,
+            }));
+        }
+        let changed = RunStatusChanged::new(self.run.id.clone(), self.run.state.status())
+            .thread_id(self.run.thread_id.clone())
+            .error(self.run.error.clone());
+        writes.push(self.append(EventPayload::RunStatus(changed), now));
+        Ok(())
+    }
+
+    fn append(&self, payload: EventPayload, now: Timestamp) -> Write {
+        Write::Append(NewEvent::new(self.run.deployment_id.clone(), &payload, now))
+    }
+
+    fn approval(&self, summary: &str, now: Timestamp) -> Approval {
+        Approval {
+            id: ApprovalId::generate(),
+            deployment_id: self.run.deployment_id.clone(),
+            run_id: self.run.id.clone(),
+            summary: summary.to_owned(),
+            answer: None,
+            created_at: now,
+            resolved_at: None,
+        }
+    }
+}
+
+/// The last step of a run that failed for a reason of the platform's.
+pub(super) fn failed(failure: Failure) -> HarnessStep {
+    HarnessEvent::Failed { code: failure.code, message: failure.message }.into()
+}
+
+fn raw(value: &Value) -> RawJson {
+    // A `Value` is JSON: writing it as text cannot fail, and neither can writing `null`.
+    RawJson::of(value).or_else(|_| RawJson::parse("null")).unwrap_or_else(|_| unreachable!("null is JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::run::{RunState, tests::sample};
+
+    fn names(commit: &Commit) -> Vec<String> {
+        let name = |write: &Write| match write {
+            Write::Append(event) => event.name.clone(),
+            Write::InsertMessage(message) => format!("message {}", message.content),
+            Write::InsertApproval(_) => "approval".to_owned(),
+            Write::UpdateRun(run) => format!("run {}", run.state.as_str()),
+            other => format!("{other:?}"),
+        };
+        commit.writes().iter().map(name).collect()
+    }
+
+    #[test]
+    fn a_completed_run_stores_its_text_and_tells_its_end() {
+        let steps: Vec<HarnessStep> = vec![
+            HarnessEvent::Token("Hel".to_owned()).into(),
+            HarnessEvent::Token("lo".to_owned()).into(),
+            HarnessEvent::Completed.into(),
+        ];
+        let recorded = RunLog::new(sample(), false).record(&steps, Timestamp::UNIX_EPOCH).unwrap();
+        let expected = ["token", "token", "message Hello", "run_status", "run completed"];
+        assert_eq!(names(&recorded.commit), expected);
+        assert_eq!(recorded.log.run.revision, sample().revision + 1);
+    }
+
+    #[test]
+    fn asking_stores_the_text_before_the_question_once() {
+        let asked = HarnessEvent::Asked { summary: "Publish?".to_owned() };
+        let steps = vec![HarnessEvent::Token("Plan".to_owned()).into(), asked.into()];
+        let recorded = RunLog::new(sample(), false).record(&steps, Timestamp::UNIX_EPOCH).unwrap();
+        let expected =
+            ["token", "approval", "steering_request", "message Plan", "run_status", "run waiting_on_human"];
+        assert_eq!(names(&recorded.commit), expected);
+        assert_eq!(recorded.log.run.state, RunState::WaitingOnHuman);
+        assert!(recorded.log.text.is_empty());
+    }
+
+    #[test]
+    fn file_changes_are_told_only_when_wanted() {
+        let change = HarnessEvent::FileChanged {
+            change: prism_types::FileChange::Created,
+            path: "a".parse().unwrap(),
+        };
+        let steps = [change.into()];
+        for (wanted, told) in [(false, 0), (true, 1)] {
+            let recorded = RunLog::new(sample(), wanted).record(&steps, Timestamp::UNIX_EPOCH).unwrap();
+            assert_eq!(names(&recorded.commit).iter().filter(|name| *name == "filesystem").count(), told);
+        }
+    }
+
+    #[test]
+    fn nothing_can_be_recorded_after_the_end() {
+        let steps: Vec<HarnessStep> = vec![HarnessEvent::Completed.into(), HarnessEvent::Completed.into()];
+        assert!(RunLog::new(sample(), false).record(&steps, Timestamp::UNIX_EPOCH).is_err());
+    }
+}

@@ -1,0 +1,320 @@
+//! Driving runs: what a harness does becomes events, and what humans say reaches the harness.
+//!
+//! One driver works on a run at a time. It commits what the harness did before it asks for much more, so that
+//! memory is bounded and a slow disk slows the agent. A driver that is interrupted, by a shutdown, a crash or
+//! a failing store, leaves a run that the next driver takes up at its last committed checkpoint.
+//!
+//! A message for a run that comes while the run ends is not lost: storing it changes the run's revision, so
+//! that the ending commit is a conflict; the driver then finds the message unread and lets the harness go on.
+
+use std::{
+    collections::HashSet,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{FutureExt, StreamExt};
+use prism_types::{MessageRole, RunId};
+use tokio::sync::{Notify, mpsc};
+
+use super::{
+    SWEEP_PAGE,
+    agents::{self, Agent},
+    run_log::{RunLog, failed},
+    workers::Workers,
+};
+use crate::{
+    core::Core,
+    domain::{
+        deployment::{AgentSpec, Deployment, DeploymentState},
+        limits,
+        message::Message,
+        run::{RunCommand, RunState},
+        skill::SkillRecord,
+    },
+    error::{Error, Result, failure},
+    ports::{HarnessEvent, HarnessStep, RunInput, StoreError, UserMessage},
+    service::skills,
+};
+
+/// Most steps of one commit.
+const STEPS: usize = 64;
+/// Room for messages that the harness has not taken.
+const INBOX: usize = limits::UNREAD_MESSAGES as usize + 8;
+/// Waiting times after a failure of the store: doubled each time, up to the second.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Drives all runs of a control plane.
+pub(super) struct Drivers {
+    core: Arc<Core>,
+    workers: Workers<RunId>,
+    /// Runs that an earlier engine left in flight, until they are taken up.
+    interrupted: Mutex<HashSet<RunId>>,
+}
+
+impl Drivers {
+    pub(super) fn new(core: Arc<Core>, interrupted: HashSet<RunId>, overflow: Arc<Notify>) -> Self {
+        let workers = Workers::new(core.settings.concurrent_runs, overflow);
+        Self { core, workers, interrupted: Mutex::new(interrupted) }
+    }
+
+    /// A run has something to do.
+    pub(super) fn nudge(self: &Arc<Self>, id: RunId) {
+        if let Some(wake) = self.workers.nudge(&id) {
+            self.spawn(id, wake);
+        }
+    }
+
+    /// Looks for runs that nobody drives.
+    pub(super) async fn sweep(self: &Arc<Self>) -> Result<()> {
+        let mut last: Option<RunId> = None;
+        while self.workers.has_place() {
+            let page = self.core.store.running_runs(last.as_ref(), SWEEP_PAGE).await?;
+            let Some(run) = page.last() else { break };
+            last = Some(run.id.clone());
+            for run in page {
+                if let Some(wake) = self.workers.start(&run.id) {
+                    self.spawn(run.id, wake);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn spawn(self: &Arc<Self>, id: RunId, wake: Arc<Notify>) {
+        let this = self.clone();
+        self.core.tasks.spawn(async move {
+            let shutdown = this.core.shutdown.clone();
+            shutdown.run_until_cancelled(this.work(&id, &wake)).await;
+        });
+    }
+
+    /// Drives a run until there is nothing to do.
+    async fn work(&self, id: &RunId, wake: &Notify) {
+        let mut wait = BACK_OFF.0;
+        loop {
+            match AssertUnwindSafe(self.drive(id, wake)).catch_unwind().await {
+                Ok(Ok(())) => wait = BACK_OFF.0,
+                Ok(Err(error)) => {
+                    tracing::warn!(run = %id, %error, "a run was interrupted; it is taken up again");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(BACK_OFF.1);
+                    continue;
+                }
+                Err(_) => {
+                    tracing::error!(run = %id, "driving a run panicked");
+                    let reason = failure("internal", "the server failed while it worked on the run");
+                    if let Err(error) = self.fail(id, reason).await {
+                        tracing::error!(run = %id, %error, "the failure of a run was not recorded");
+                    }
+                }
+            }
+            if !self.workers.finish(id) {
+                return;
+            }
+        }
+    }
+
+    /// Drives a run from its last checkpoint until it ends, waits for a human, or is gone.
+    async fn drive(&self, id: &RunId, wake: &Notify) -> Result<()> {
+        let mut read = None;
+        loop {
+            let Some(mut drive) = Drive::start(&self.core, id, self.take_interrupted(id)).await? else {
+                return Ok(());
+            };
+            match drive.work(wake).await {
+                // The harness ended with messages unread: it goes on with them, if it ever takes one.
+                Ok(Ended::Unread) if read == Some(drive.log.run.read_position) => {
+                    let reason = failure("harness_failed", "the agent does not take its messages");
+                    return self.fail(id, reason).await;
+                }
+                Ok(Ended::Unread) => read = Some(drive.log.run.read_position),
+                Ok(Ended::Over) | Err(StoreError::Missing(_)) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn fail(&self, id: &RunId, reason: prism_types::Failure) -> Result<()> {
+        let Some(run) = self.core.store.run(id).await? else { return Ok(()) };
+        let recorded = RunLog::new(run, false).record(&[failed(reason)], self.core.clock.now())?;
+        Ok(self.core.store.commit(recorded.commit).await?)
+    }
+
+    fn take_interrupted(&self, id: &RunId) -> bool {
+        self.interrupted.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
+    }
+}
+
+/// How working on a run ended.
+enum Ended {
+    /// It is over, waits for a human, or is gone.
+    Over,
+    /// The harness is through, but messages came that it has not taken.
+    Unread,
+}
+
+/// One attempt of working on a run.
+struct Drive<'a> {
+    core: &'a Core,
+    log: RunLog,
+    work: Work,
+    /// The position of the last message that was put into the inbox.
+    delivered: u64,
+}
+
+/// What there is to do.
+enum Work {
+    /// The agent works.
+    Agent(Agent, Vec<SkillRecord>),
+    /// The agent could not be had.
+    Failed(HarnessStep),
+}
+
+impl<'a> Drive<'a> {
+    /// Takes a run up; `None` when there is nothing to do on it.
+    async fn start(core: &'a Core, id: &RunId, interrupted: bool) -> Result<Option<Self>> {
+        let Some(mut run) = core.store.run(id).await? else { return Ok(None) };
+        if run.state != RunState::Running {
+            return Ok(None);
+        }
+        let Some(deployment) = core.store.deployment(&run.deployment_id).await? else { return Ok(None) };
+        if deployment.state == DeploymentState::Deleted {
+            return Ok(None);
+        }
+        if interrupted {
+            run.apply(RunCommand::Resume)?;
+        }
+        let spec = core.store.spec(&deployment.id, run.spec_version).await?;
+        let spec = Arc::new(spec.ok_or_else(|| Error::internal("a run has no specification"))?);
+        let mut log = RunLog::new(run, spec.features.filesystem_webhooks);
+        if log.run.checkpoint.is_some() {
+            replay(core, &mut log).await?;
+        }
+        let work = work_on(core, &deployment, &spec).await?;
+        let delivered = log.run.read_position;
+        Ok(Some(Self { core, log, work, delivered }))
+    }
+
+    async fn work(&mut self, wake: &Notify) -> Result<Ended, StoreError> {
+        let (inbox, receiver) = mpsc::channel(INBOX);
+        let (agent, skills) = match &self.work {
+            Work::Agent(agent, skills) => (agent, skills),
+            Work::Failed(step) => return self.commit(vec![step.clone()]).await,
+        };
+        let run = &self.log.run;
+        let mut input =
+            RunInput::new(run.id.clone(), run.thread_id.clone(), agent.preparation.clone(), receiver);
+        input.skills = skills.clone();
+        input.checkpoint = run.checkpoint.clone();
+        let mut steps = agent.harness.run(input).ready_chunks(STEPS);
+        self.deliver(&inbox).await?;
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                chunk = steps.next() => chunk,
+                () = wake.notified() => {
+                    self.deliver(&inbox).await?;
+                    continue;
+                }
+            };
+            let chunk = chunk.unwrap_or_else(|| {
+                vec![failed(failure("harness_failed", "the agent ended without saying how"))]
+            });
+            let last = chunk.iter().any(|step| step.event.is_last());
+            let ended = self.commit(chunk).await?;
+            if last || matches!(ended, Ended::Unread) {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Commits steps. When a message came in between, the run's revision is read again; when the steps end
+    /// the run and messages are unread, the end is left out.
+    async fn commit(&mut self, mut steps: Vec<HarnessStep>) -> Result<Ended, StoreError> {
+        if let Some(end) = steps.iter().position(|step| step.event.is_last()) {
+            steps.truncate(end + 1);
+        }
+        let mut ended = Ended::Over;
+        loop {
+            let completes = matches!(steps.last(), Some(step) if step.event == HarnessEvent::Completed);
+            if completes && self.has_unread(&steps).await? {
+                steps.pop();
+                ended = Ended::Unread;
+            }
+            if steps.is_empty() {
+                return Ok(ended);
+            }
+            let Ok(recorded) = self.log.record(&steps, self.core.clock.now()) else {
+                // Only a run that ended meanwhile refuses; then there is nothing to add.
+                return Ok(Ended::Over);
+            };
+            match self.core.store.commit(recorded.commit).await {
+                Ok(()) => {
+                    self.log = recorded.log;
+                    return Ok(ended);
+                }
+                Err(StoreError::Conflict(_)) => self.refresh().await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads what others may have changed of the run.
+    async fn refresh(&mut self) -> Result<(), StoreError> {
+        let fresh = self.core.store.run(&self.log.run.id).await?.ok_or(StoreError::Missing("run"))?;
+        self.log.run.revision = fresh.revision;
+        self.log.run.state = fresh.state;
+        Ok(())
+    }
+
+    /// Whether messages for the run are there that the harness has not taken after these steps.
+    async fn has_unread(&self, steps: &[HarnessStep]) -> Result<bool, StoreError> {
+        let read = steps.iter().rev().find_map(|step| step.read).unwrap_or(self.log.run.read_position);
+        Ok(self.messages(read).await?.iter().any(|message| message.role == MessageRole::User))
+    }
+
+    /// Puts new messages into the inbox. They fit, since a run takes no more messages than that; what did not
+    /// fit would be put there at the next wake-up.
+    async fn deliver(&mut self, inbox: &mpsc::Sender<UserMessage>) -> Result<(), StoreError> {
+        for message in self.messages(self.delivered).await? {
+            let position = message.position;
+            if message.role == MessageRole::User {
+                let Message { content, attachments, .. } = message;
+                if inbox.try_send(UserMessage { position, content, attachments }).is_err() {
+                    return Ok(());
+                }
+            }
+            self.delivered = position;
+        }
+        Ok(())
+    }
+
+    async fn messages(&self, after: u64) -> Result<Vec<Message>, StoreError> {
+        self.core.store.messages(&self.log.run.thread_id, after, INBOX as u32).await
+    }
+}
+
+/// The agent with its skills, or why there is none.
+async fn work_on(core: &Core, deployment: &Deployment, spec: &Arc<AgentSpec>) -> Result<Work> {
+    match agents::revive(core, deployment, spec).await {
+        Ok(agent) => {
+            let skills = skills::refresh(core, &deployment.id, agent.preparation.sandbox.as_ref()).await?;
+            Ok(Work::Agent(agent, skills))
+        }
+        Err(failure) => Ok(Work::Failed(failed(failure))),
+    }
+}
+
+/// Reads the run's past events into its log.
+async fn replay(core: &Core, log: &mut RunLog) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let (run, deployment) = (log.run.id.clone(), log.run.deployment_id.clone());
+        let page = core.store.run_events(&run, &deployment, after, SWEEP_PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.sequence;
+        log.replay(&page);
+    }
+}

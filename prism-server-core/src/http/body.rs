@@ -1,0 +1,84 @@
+//! Request bodies: bounded, JSON.
+
+use axum::body::Body;
+use http::{HeaderMap, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use prism_types::Problem;
+use serde_json::Value;
+
+use crate::{
+    domain::limits,
+    error::{Error, ErrorKind, Result},
+};
+
+/// Reads a whole body as JSON.
+///
+/// # Errors
+/// When it is declared as something else than JSON, longer than [`limits::BODY`], broken off, or not JSON: not
+/// UTF-8, not well-formed, or nested more than 127 levels deep.
+pub(crate) async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value> {
+    require_json(headers)?;
+    let body = Limited::new(body, limits::BODY).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            too_large()
+        } else {
+            Error::new(ErrorKind::Invalid, "The request body was broken off.")
+        }
+    })?;
+    let bytes = body.to_bytes();
+    if bytes.is_empty() {
+        return Err(problem("a JSON object is required, but the body is empty".to_owned()));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| problem(format!("not valid JSON: {error}")))
+}
+
+fn require_json(headers: &HeaderMap) -> Result<()> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let is_json = essence.eq_ignore_ascii_case("application/json")
+        || (essence.len() > 5 && essence[essence.len() - 5..].eq_ignore_ascii_case("+json"));
+    if is_json {
+        return Ok(());
+    }
+    let message = "must be application/json; send the header `Content-Type: application/json`";
+    Err(Error::invalid(vec![Problem::new("header.content-type", message)]))
+}
+
+fn too_large() -> Error {
+    let message = format!("The request body is longer than {} bytes, which is the most.", limits::BODY);
+    Error::new(ErrorKind::TooLarge, message)
+}
+
+fn problem(message: String) -> Error {
+    Error::invalid(vec![Problem::new("$", message)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(value: &str) -> Result<()> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, value.parse().unwrap());
+        require_json(&headers)
+    }
+
+    #[test]
+    fn json_by_any_of_its_names_is_taken() {
+        for value in ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"] {
+            assert!(typed(value).is_ok(), "{value}");
+        }
+        for value in ["text/plain", "application/x-www-form-urlencoded", "json", ""] {
+            assert!(typed(value).is_err(), "{value}");
+        }
+        assert!(require_json(&HeaderMap::new()).is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_limit_is_four_mebibytes() {
+        let json = |len: usize| Body::from(format!("\"{}\"", "x".repeat(len - 2)));
+        assert!(read_json(&HeaderMap::new(), json(limits::BODY)).await.is_ok());
+        let error = read_json(&HeaderMap::new(), json(limits::BODY + 1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+    }
+}

@@ -1,0 +1,14 @@
+//! What all dialects share: authentication, decoding, limits, request ids, streams.
+
+pub(crate) mod auth;
+pub(crate) mod body;
+pub(crate) mod cursor;
+pub(crate) mod decode;
+pub(crate) mod detach;
+pub(crate) mod query;
+pub(crate) mod rate_limit;
+pub(crate) mod request_id;
+pub(crate) mod sse;
+pub(crate) mod stream;
+
+pub use auth::{ApiKeys, Authenticator, TrustedPrincipal};

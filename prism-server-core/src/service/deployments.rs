@@ -1,0 +1,246 @@
+//! Deployments: create, read, list, change, delete.
+
+use std::collections::BTreeMap;
+
+use prism_types::{
+    DeploymentId, FeaturesUpdate, InstanceId, McpServer, Patch, Problem, Runtime, SandboxUpdate, SecretRef,
+    TenantId, ThreadId,
+};
+
+use super::{Attempt, Listed, skills, skills::SkillDraft, with_retries};
+use crate::{
+    core::Core,
+    domain::{
+        deployment::{AgentSpec, Deployment, DeploymentCommand, DeploymentState},
+        instance::{Instance, InstanceState},
+        limits,
+        tenant::Principal,
+        thread::Thread,
+    },
+    error::{Error, ErrorKind, Result},
+    ids::NewId,
+    ports::{Commit, DeploymentFilter, ListQuery, Write},
+};
+
+/// A deployment to create; every part was checked by itself.
+#[derive(Debug, Clone)]
+pub(crate) struct NewDeployment {
+    pub(crate) customer_id: String,
+    pub(crate) name: String,
+    pub(crate) runtime: Runtime,
+    pub(crate) spec: AgentSpec,
+    pub(crate) skills: Vec<SkillDraft>,
+}
+
+/// What to change of a deployment; every part was checked by itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DeploymentChange {
+    pub(crate) name: Option<String>,
+    pub(crate) system_prompt: Option<String>,
+    pub(crate) model: Patch<String>,
+    pub(crate) sandbox: SandboxUpdate,
+    pub(crate) mcp_servers: Option<Vec<McpServer>>,
+    pub(crate) skills: Option<Vec<SkillDraft>>,
+    pub(crate) secrets: BTreeMap<String, Option<SecretRef>>,
+    pub(crate) features: FeaturesUpdate,
+}
+
+/// Creates a deployment; its agent is made ready in the background.
+pub(crate) async fn create(core: &Core, principal: &Principal, new: NewDeployment) -> Result<Deployment> {
+    require_credits(core, &principal.tenant_id).await?;
+    require_secrets(core, &principal.tenant_id, new.spec.secrets.values()).await?;
+    let now = core.clock.now();
+    let id = DeploymentId::generate();
+    let skills = skills::resolve(core, &id, new.skills).await?;
+    let deployment = Deployment {
+        id: id.clone(),
+        tenant_id: principal.tenant_id.clone(),
+        customer_id: new.customer_id,
+        name: new.name,
+        runtime: new.runtime,
+        model: new.spec.model.clone().unwrap_or_else(|| core.settings.default_model.clone()),
+        spec_version: 1,
+        default_thread: ThreadId::generate(),
+        instance_id: InstanceId::generate(),
+        persistent: new.spec.sandbox.persistent_filesystem,
+        state: DeploymentState::Provisioning,
+        error: None,
+        created_at: now,
+        revision: 0,
+    };
+    let thread = Thread {
+        id: deployment.default_thread.clone(),
+        deployment_id: id.clone(),
+        title: Some("Default".to_owned()),
+        message_count: 0,
+        last_activity_at: now,
+        created_at: now,
+    };
+    let instance = Instance {
+        id: deployment.instance_id.clone(),
+        deployment_id: id.clone(),
+        state: InstanceState::Pending,
+        restarts: 0,
+        revision: 0,
+    };
+    let mut commit = Commit::new()
+        .with(Write::InsertDeployment(deployment.clone()))
+        .with(Write::InsertSpec(id.clone(), 1, new.spec))
+        .with(Write::InsertThread(thread))
+        .with(Write::InsertInstance(instance));
+    if !skills.is_empty() {
+        commit = commit.with(Write::ReplaceSkills(id.clone(), skills));
+    }
+    core.store.commit(commit).await?;
+    core.nudges.deployment(id);
+    Ok(deployment)
+}
+
+/// A deployment of the caller's tenant.
+pub(crate) async fn get(core: &Core, principal: &Principal, id: &DeploymentId) -> Result<Deployment> {
+    let deployment = core.store.deployment(id).await?;
+    deployment
+        .filter(|d| d.tenant_id == principal.tenant_id && d.state != DeploymentState::Deleted)
+        .ok_or_else(|| Error::not_found("Deployment"))
+}
+
+/// Deployments of the caller's tenant, newest first.
+pub(crate) async fn list(
+    core: &Core,
+    principal: &Principal,
+    filter: DeploymentFilter,
+    query: ListQuery<DeploymentId>,
+) -> Result<Listed<Deployment, DeploymentId>> {
+    let limit = query.limit;
+    let one_more = ListQuery { limit: limit + 1, ..query };
+    let items = core.store.deployments(&principal.tenant_id, &filter, one_more).await?;
+    Ok(Listed::from_one_more(items, limit, |deployment| deployment.id.clone()))
+}
+
+/// Changes a deployment; the change applies from the next run on.
+pub(crate) async fn update(
+    core: &Core,
+    principal: &Principal,
+    id: &DeploymentId,
+    change: DeploymentChange,
+) -> Result<Deployment> {
+    get(core, principal, id).await?;
+    require_secrets(core, &principal.tenant_id, change.secrets.values().flatten()).await?;
+    let skills = match change.skills.clone() {
+        Some(drafts) => Some(skills::resolve(core, id, drafts).await?),
+        None => None,
+    };
+    let deployment = with_retries(|| async {
+        let mut deployment = get(core, principal, id).await?;
+        let spec = core.store.spec(id, deployment.spec_version).await?;
+        let spec = spec.ok_or_else(|| Error::internal("a deployment has no specification"))?;
+        let changed = changed_spec(spec.clone(), &change)?;
+        if let Some(name) = change.name.clone() {
+            deployment.name = name;
+        }
+        deployment.model = changed.model.clone().unwrap_or_else(|| core.settings.default_model.clone());
+        deployment.persistent = changed.sandbox.persistent_filesystem;
+        if deployment.state == DeploymentState::Error {
+            deployment.apply(DeploymentCommand::Reprovision)?;
+        }
+        let mut commit = Commit::new();
+        if changed != spec {
+            deployment.spec_version += 1;
+            commit = commit.with(Write::InsertSpec(id.clone(), deployment.spec_version, changed));
+        }
+        if let Some(skills) = skills.clone() {
+            commit = commit.with(Write::ReplaceSkills(id.clone(), skills));
+        }
+        core.store.commit(commit.with(Write::UpdateDeployment(deployment.clone()))).await?;
+        Ok::<_, Attempt>(deployment)
+    })
+    .await?;
+    if deployment.state == DeploymentState::Provisioning {
+        core.nudges.deployment(id.clone());
+    }
+    Ok(deployment)
+}
+
+/// Deletes a deployment: from now on it is not found; its sandbox and rows are removed in the background.
+pub(crate) async fn delete(core: &Core, principal: &Principal, id: &DeploymentId) -> Result<()> {
+    with_retries(|| async {
+        let mut deployment = get(core, principal, id).await?;
+        deployment.apply(DeploymentCommand::Delete)?;
+        core.store.commit(Commit::new().with(Write::UpdateDeployment(deployment))).await?;
+        Ok::<_, Attempt>(())
+    })
+    .await?;
+    core.event_log.close(id);
+    core.nudges.deployment(id.clone());
+    Ok(())
+}
+
+/// The specification after a change.
+fn changed_spec(mut spec: AgentSpec, change: &DeploymentChange) -> Result<AgentSpec> {
+    if let Some(system_prompt) = change.system_prompt.clone() {
+        spec.system_prompt = system_prompt;
+    }
+    spec.model = change.model.clone().apply(spec.model);
+    if let Some(servers) = change.mcp_servers.clone() {
+        spec.mcp_servers = servers;
+    }
+    for (name, reference) in change.secrets.clone() {
+        match reference {
+            Some(reference) => spec.secrets.insert(name, reference),
+            None => spec.secrets.remove(&name),
+        };
+    }
+    if spec.secrets.len() > limits::SECRETS {
+        let message = format!("a deployment can have at most {} secrets", limits::SECRETS);
+        return Err(Error::invalid(vec![Problem::new("$.secrets", message)]));
+    }
+    let SandboxUpdate { enabled, kind, persistent_filesystem, .. } = change.sandbox.clone();
+    set(&mut spec.sandbox.enabled, enabled);
+    set(&mut spec.sandbox.kind, kind);
+    set(&mut spec.sandbox.persistent_filesystem, persistent_filesystem);
+    let FeaturesUpdate { memory, dreaming, automations, steering, filesystem_webhooks, .. } = change.features;
+    set(&mut spec.features.memory, memory);
+    set(&mut spec.features.dreaming, dreaming);
+    set(&mut spec.features.automations, automations);
+    set(&mut spec.features.steering, steering);
+    set(&mut spec.features.filesystem_webhooks, filesystem_webhooks);
+    Ok(spec)
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+/// Refuses to start work for a tenant without credits.
+pub(super) async fn require_credits(core: &Core, tenant_id: &TenantId) -> Result<()> {
+    let tenant = core.store.tenant(tenant_id).await?;
+    let tenant = tenant.ok_or_else(|| Error::new(ErrorKind::Unauthorized, "The tenant does not exist."))?;
+    if tenant.has_credits() {
+        return Ok(());
+    }
+    let message = "The account does not have enough credits. Add credits and try again.";
+    Err(Error::new(ErrorKind::InsufficientCredits, message))
+}
+
+/// Refuses references to secrets that do not exist, naming all of them.
+async fn require_secrets(
+    core: &Core,
+    tenant_id: &TenantId,
+    references: impl Iterator<Item = &SecretRef>,
+) -> Result<()> {
+    let mut missing = Vec::new();
+    for reference in references {
+        if core.store.secret(tenant_id, reference).await?.is_none() {
+            missing.push(format!("'{reference}'"));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let (noun, verb) =
+        if missing.len() == 1 { ("Secret reference", "does") } else { ("Secret references", "do") };
+    let message = format!("{noun} {} {verb} not exist. Set the secret first.", missing.join(", "));
+    Err(Error::new(ErrorKind::InvalidSecretRef, message))
+}

@@ -1,0 +1,75 @@
+//! Threads: open, read, list.
+
+use prism_types::{DeploymentId, ThreadId};
+
+use super::{Listed, deployments};
+use crate::{
+    core::Core,
+    domain::{limits, message::Message, run::RunState, tenant::Principal, thread::Thread},
+    error::{Error, Result},
+    ids::NewId,
+    ports::{Commit, ListQuery, Write},
+};
+
+/// A thread and the state of its unfinished run.
+pub(crate) struct ThreadView {
+    pub(crate) thread: Thread,
+    pub(crate) activity: Option<RunState>,
+}
+
+/// Opens a thread; it starts no work.
+pub(crate) async fn create(
+    core: &Core,
+    principal: &Principal,
+    deployment_id: &DeploymentId,
+    title: Option<String>,
+) -> Result<ThreadView> {
+    deployments::get(core, principal, deployment_id).await?;
+    let now = core.clock.now();
+    let thread = Thread {
+        id: ThreadId::generate(),
+        deployment_id: deployment_id.clone(),
+        title,
+        message_count: 0,
+        last_activity_at: now,
+        created_at: now,
+    };
+    core.store.commit(Commit::new().with(Write::InsertThread(thread.clone()))).await?;
+    Ok(ThreadView { thread, activity: None })
+}
+
+/// A thread with its newest messages.
+pub(crate) async fn get(
+    core: &Core,
+    principal: &Principal,
+    deployment_id: &DeploymentId,
+    id: &ThreadId,
+) -> Result<(ThreadView, Vec<Message>)> {
+    deployments::get(core, principal, deployment_id).await?;
+    let thread = core.store.thread(id).await?.filter(|thread| thread.deployment_id == *deployment_id);
+    let thread = thread.ok_or_else(|| Error::not_found("Thread"))?;
+    let after = thread.message_count.saturating_sub(limits::THREAD_MESSAGES.into());
+    let messages = core.store.messages(id, after, limits::THREAD_MESSAGES).await?;
+    Ok((view(core, thread).await?, messages))
+}
+
+/// The threads of a deployment, newest first.
+pub(crate) async fn list(
+    core: &Core,
+    principal: &Principal,
+    deployment_id: &DeploymentId,
+    query: ListQuery<ThreadId>,
+) -> Result<Listed<ThreadView, ThreadId>> {
+    deployments::get(core, principal, deployment_id).await?;
+    let limit = query.limit;
+    let mut views = Vec::new();
+    for thread in core.store.threads(deployment_id, ListQuery { limit: limit + 1, ..query }).await? {
+        views.push(view(core, thread).await?);
+    }
+    Ok(Listed::from_one_more(views, limit, |view| view.thread.id.clone()))
+}
+
+async fn view(core: &Core, thread: Thread) -> Result<ThreadView> {
+    let activity = core.store.unfinished_run(&thread.id).await?.map(|run| run.state);
+    Ok(ThreadView { thread, activity })
+}

@@ -222,7 +222,9 @@ impl fmt::Display for Path<'_> {
 }
 
 fn is_plain(name: &str) -> bool {
-    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    (1..=64).contains(&name.len())
+        && !name.as_bytes().first().is_some_and(u8::is_ascii_digit)
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// `; did you mean ...?` with the nearest of the known names, when one is near.

@@ -92,11 +92,7 @@ pub(super) async fn remove(core: &Core, deployment: &Deployment) -> Result<(), F
 /// What a deployment's runtime and sandbox are made by.
 type Parts<'a> = (&'a Arc<dyn Harness>, &'a Arc<dyn Sandbox>);
 
-fn parts<'a>(
-    core: &'a Core,
-    deployment: &Deployment,
-    spec: &AgentSpec,
-) -> Result<Parts<'a>, Failure> {
+fn parts<'a>(core: &'a Core, deployment: &Deployment, spec: &AgentSpec) -> Result<Parts<'a>, Failure> {
     let runtime = &deployment.runtime;
     let harness = core.harness(runtime).ok_or_else(|| {
         failure("runtime_unavailable", format!("this server cannot run the runtime `{runtime}`"))

@@ -79,7 +79,12 @@ pub(crate) async fn list(store: &dyn Store, tenant_id: &TenantId) -> Result<Vec<
 ///
 /// # Errors
 /// When the tenant has no such key, or the store fails.
-pub(crate) async fn revoke(store: &dyn Store, clock: &dyn Clock, tenant_id: &TenantId, id: &ApiKeyId) -> Result<()> {
+pub(crate) async fn revoke(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    tenant_id: &TenantId,
+    id: &ApiKeyId,
+) -> Result<()> {
     let write = Write::RevokeApiKey(tenant_id.clone(), id.clone(), clock.now());
     Ok(store.commit(Commit::new().with(write)).await?)
 }

@@ -19,7 +19,7 @@ fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
     let mut events = Vec::new();
     for chunk in chunks {
         let mut input = chunk;
-        while let Some(event) = decoder.next(&mut input).unwrap() {
+        while let Some(event) = decoder.next(&mut input).expect("no event is too large") {
             events.push((event.name.into(), event.data.into(), event.last_event_id.into()));
         }
         assert!(input.is_empty());

@@ -5,7 +5,7 @@
 //! a byte order mark is skipped, lines end with LF, CR or CR LF, invalid UTF-8 becomes U+FFFD, the last event
 //! id survives until it is replaced, and an event that is incomplete at the end of the body is dropped.
 //!
-//! It does no I/O and knows no clock; [`EventStream`](crate::sse) is built on it. Three properties
+//! It does no I/O and knows no clock; [`EventStream`](crate::EventStream) is built on it. Three properties
 //! are deliberate:
 //!
 //! * **It lends.** An event that lies within one chunk borrows from that chunk. One that was cut borrows from

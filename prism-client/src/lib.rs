@@ -19,7 +19,12 @@
 //! while let Some(event) = events.next().await.transpose()? {
 //!     match event.payload {
 //!         EventPayload::Token(token) => print!("{}", token.delta),
-//!         EventPayload::RunStatus(change) if change.run_id == receipt.run_id && change.status.is_terminal() => break,
+//!         EventPayload::RunStatus(change) if change.run_id == receipt.run_id => {
+//!             println!("[{}]", change.status);
+//!             if change.status.is_terminal() {
+//!                 break;
+//!             }
+//!         }
 //!         _ => {}
 //!     }
 //! }
@@ -31,19 +36,21 @@
 //!
 //! * [`Client`] holds the settings and the connections. Clone it freely; one is enough.
 //! * A **handle**, such as `client.deployment(&id).threads()`, names a thing and sends nothing.
-//! * A **call**, such as `threads().list()`, is the builder of one request. Nothing is sent before `.send()`, or
-//!   `.await` on the call itself. Options of one call have the names of the client's:
+//! * A **call**, such as `threads().list()`, is the builder of one request. Nothing is sent before `.send()`,
+//!   or `.await` on the call itself. Options of one call have the names of the client's:
 //!
 //! ```no_run
 //! # async fn example(client: prism_client::Client) -> Result<(), prism_client::Error> {
 //! use std::time::Duration;
 //!
-//! let page = client.deployments().list().customer_id("cus_123").limit(50_u32).timeout(Duration::from_secs(5)).send().await?;
+//! let list = client.deployments().list().customer_id("cus_123").limit(50_u32);
+//! let page = list.timeout(Duration::from_secs(5)).send().await?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! * A [`Response`] is the value that was answered, with the status, the headers and the request id beside it.
+//! * A [`Response`] is the value that was answered, with the status, the headers and the request id beside
+//!   it.
 //! * [`types`] has everything that travels: requests, answers, events, ids.
 //!
 //! # Errors
@@ -67,11 +74,11 @@
 //!
 //! # What is tried again, and what is not
 //!
-//! **A call is sent once.** The client does not retry calls: whether it is right to send a message twice is not
-//! for a library to guess. [`Error::is_retryable`] and [`Error::retry_after`] help to decide.
+//! **A call is sent once.** The client does not retry calls: whether it is right to send a message twice is
+//! not for a library to guess. [`Error::is_retryable`] and [`Error::retry_after`] help to decide.
 //!
-//! **A stream resumes by itself**, without a gap and without repeats; see [`EventStream`]. Only its opening is
-//! tried once, like a call.
+//! **A stream resumes by itself**, without a gap and without repeats; see [`EventStream`]. Only its opening
+//! is tried once, like a call.
 //!
 //! **Waiting tolerates what passes** until its time limit; see
 //! [`WaitUntilReady`](resources::WaitUntilReady).
@@ -87,8 +94,8 @@
 //!
 //! # Secrets
 //!
-//! The API key is kept as a header that no `Debug` shows, it is sent to the base URL only, and redirects are not
-//! followed. Errors show of an answer only what the server put in its error body.
+//! The API key is kept as a header that no `Debug` shows, it is sent to the base URL only, and redirects are
+//! not followed. Errors show of an answer only what the server put in its error body.
 //!
 //! # Cargo features
 //!

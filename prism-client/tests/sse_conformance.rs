@@ -15,7 +15,7 @@ struct Decoded {
 }
 
 fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
-    let mut decoder = Decoder::new(1 << 20);
+    let mut decoder = Decoder::new(8 << 20);
     let mut events = Vec::new();
     for chunk in chunks {
         let mut input = chunk;
@@ -222,4 +222,11 @@ fn an_incomplete_last_event_is_dropped() {
 fn nothing_is_no_event() {
     check("", &[], "", None);
     check("\n\n\r\n\r", &[], "", None);
+}
+
+#[test]
+fn a_long_line_in_small_chunks_takes_linear_time() {
+    // With a search from the start of the line for each chunk this would take hours.
+    let body = format!("data: {}\n\n", "x".repeat(4 << 20));
+    assert_eq!(decode(body.as_bytes().chunks(7)).events[0].1.len(), 4 << 20);
 }

@@ -1,6 +1,6 @@
 //! Settings of a client.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use prism_types::Secret;
 use reqwest::{Url, header::HeaderValue};
@@ -13,7 +13,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Builds a [`Client`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "call `build`"]
 pub struct ClientBuilder {
     base_url: Option<String>,
@@ -64,7 +64,8 @@ impl ClientBuilder {
 
     /// Builds the client. Nothing is sent.
     ///
-    /// Redirects are not followed: an API key goes to the server it was given for and to no other.
+    /// Redirects are not followed: an API key goes to the server it was given for and to no other. Proxies
+    /// are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`, …).
     ///
     /// # Errors
     /// [`Error::is_configuration`] when there is no API key, or it or the base URL is invalid, or TLS cannot
@@ -83,6 +84,16 @@ impl ClientBuilder {
             .map_err(|error| invalid("the HTTP client could not be set up").caused_by(error))?;
         let authorization = authorization(&key)?;
         Ok(Client(Arc::new(Inner { http, base_url, authorization, timeout: self.timeout })))
+    }
+}
+
+/// Without the base URL too, which may hold a password as long as nobody checked it.
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("timeout", &self.timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish_non_exhaustive()
     }
 }
 

@@ -18,7 +18,8 @@ pub(crate) use kind::{Kind, Misfit};
 /// [`ErrorBody`] of the server.
 ///
 /// ```no_run
-/// # async fn example(client: prism_client::Client, id: prism_client::types::DeploymentId) -> Result<(), prism_client::Error> {
+/// # use prism_client::{Client, Error, types::DeploymentId};
+/// # async fn example(client: Client, id: DeploymentId) -> Result<(), Error> {
 /// match client.deployment(&id).messages().send("Hi").await {
 ///     Ok(receipt) => println!("run {}", receipt.run_id),
 ///     Err(error) if error.is_not_ready() => {

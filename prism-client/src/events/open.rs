@@ -37,8 +37,8 @@ impl OpenEventStream {
         self
     }
 
-    /// Follows only one run, and ends after its `run_status` `completed` or `error`. Default: all runs, without
-    /// an end.
+    /// Follows only one run, and ends after its `run_status` `completed` or `error`. Default: all runs,
+    /// without an end.
     ///
     /// Of a run that may be over already, follow the events [`after`](Self::after) one that came before its
     /// end: what is over is not told again on a live stream.
@@ -68,16 +68,16 @@ impl OpenEventStream {
         self
     }
 
-    /// Sets how many tries to resume may fail in a row before the stream ends with the last error. Default: 10.
-    /// A try counts as failed when no new event came, unless its connection lived for 10 s.
+    /// Sets how many tries to resume may fail in a row before the stream ends with the last error. Default:
+    /// 10. A try counts as failed when no new event came, unless its connection lived for 10 s.
     pub fn max_reconnects(mut self, tries: u32) -> Self {
         self.settings.max_reconnects = tries;
         self
     }
 
-    /// Sets the pauses between tries to resume. Default: at most 100 ms, doubled with each try that fails up to
-    /// 10 s, each shortened at random. What the server asks for, by `retry-after` or a `retry` field, comes on
-    /// top.
+    /// Sets the pauses between tries to resume. Default: at most 100 ms, doubled with each try that fails up
+    /// to 10 s, each shortened at random. What the server asks for, by `retry-after` or a `retry` field,
+    /// comes on top.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.settings.backoff = backoff;
         self
@@ -86,9 +86,9 @@ impl OpenEventStream {
     /// Connects, once, and returns when the stream has its place in the log: what happens from then on is not
     /// missed. Open the stream first, then send the message whose effects to see.
     ///
-    /// Without [`after`](Self::after) that place is the id which the server names at once. A server that names
-    /// none within 1 s is not waited for; if the connection then breaks before the first event, what happened
-    /// between is lost.
+    /// Without [`after`](Self::after) that place is the id which the server names at once. A server that
+    /// names none within 1 s is not waited for; if the connection then breaks before the first event, what
+    /// happened between is lost.
     ///
     /// # Errors
     /// When no connection is made or the server refuses; see [`Error`]. Silence for the

@@ -23,36 +23,36 @@ impl Position {
         self.last.as_ref()
     }
 
-    /// Takes in the decoder's last event id, and says whether it is news. What is not an id, such as the empty
-    /// string before the first one, leaves the place as it is: to resume nowhere would lose events.
+    /// Takes in the decoder's last event id, and says whether it is news. The place never goes back, even
+    /// while the server repeats events, and what is no id, such as the empty string before the first one,
+    /// leaves it as it is: to resume nowhere would lose events.
     pub(super) fn note(&mut self, id: &str) -> bool {
         if self.last.as_ref().is_some_and(|last| last == id) {
             return false;
         }
-        match id.parse() {
-            Ok(id) => {
-                self.last = Some(id);
-                true
-            }
-            Err(_) => false,
+        let Ok(id) = id.parse() else { return false };
+        if self.last.as_ref().is_some_and(|last| reaches(last, &id)) {
+            return false;
         }
+        self.last = Some(id);
+        true
     }
 
     /// Whether an event with this id was delivered before.
     pub(super) fn is_delivered(&self, id: &EventId) -> bool {
-        let Some(delivered) = &self.delivered else { return false };
-        if delivered == id {
-            return true;
-        }
-        // Ids of one log count up. Ids of another form are only compared.
-        match (sequence(delivered), sequence(id)) {
-            (Some((log, before)), Some((same_log, number))) => log == same_log && number <= before,
-            _ => false,
-        }
+        self.delivered.as_ref().is_some_and(|delivered| reaches(delivered, id))
     }
 
     pub(super) fn deliver(&mut self, id: &EventId) {
         self.delivered = Some(id.clone());
+    }
+}
+
+/// Whether `place` is at `id` or after it. Ids of one log count up; ids of another form are only compared.
+fn reaches(place: &EventId, id: &EventId) -> bool {
+    match (sequence(place), sequence(id)) {
+        (Some((log, reached)), Some((other_log, number))) if log == other_log => number <= reached,
+        _ => place == id,
     }
 }
 
@@ -92,6 +92,14 @@ mod tests {
         assert!(!position.note("evt_a_50"));
         assert_eq!(position.last(), Some(&id("evt_a_50")));
         assert!(!position.is_delivered(&id("evt_a_3")));
+    }
+
+    #[test]
+    fn the_place_never_goes_back() {
+        let mut position = Position::new(Some(id("evt_a_10")));
+        assert!(!position.note("evt_a_9"));
+        assert_eq!(position.last(), Some(&id("evt_a_10")));
+        assert!(position.note("evt_b_1"), "the number says nothing about another log");
     }
 
     #[test]

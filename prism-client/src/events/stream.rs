@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use futures::Stream;
+use futures::{Stream, stream::FusedStream};
 use prism_types::{Event, EventId, EventPayload, RunId};
 use tokio::time::{Sleep, sleep, timeout};
 
@@ -30,28 +30,34 @@ const LONGEST_HINT: Duration = Duration::from_secs(5 * 60);
 
 /// The events of a deployment, as they happen; from [`OpenEventStream::open`](super::OpenEventStream::open).
 ///
-/// The stream resumes by itself, after the last event that it yielded, when the connection breaks or ends, when
-/// it is silent for too long, and when the server answers 408, 425, 429 or 5xx. Events that the server repeats
-/// are left out. So each event comes once, in order, however often the connection broke.
+/// The stream resumes by itself, after the last event that it yielded, when the connection breaks or ends,
+/// when it is silent for too long, and when the server answers 408, 425, 429 or 5xx. Events that the server
+/// repeats are left out. So each event comes once, in order, however often the connection broke.
 ///
 /// It ends (`None`) after the last event of the run that it follows, if any, and when the server says that
 /// there is nothing more (204); and after an error, except that an event which cannot be read
-/// ([`Error::is_decode`], with an event's id in the message) is yielded as an error and the next event follows.
+/// ([`Error::is_decode`], with an event's id in the message) is yielded as an error and the next event
+/// follows.
 ///
-/// The stream is driven by whoever polls it: no task runs in the background, and no more than one chunk and one
-/// event are held. Dropping it closes the connection; dropping the future of [`next`](Self::next) loses
+/// The stream is driven by whoever polls it: no task runs in the background, and no more than one chunk and
+/// one event are held. Dropping it closes the connection; dropping the future of [`next`](Self::next) loses
 /// nothing.
 ///
 /// ```no_run
 /// use prism_client::types::EventPayload;
 ///
-/// # async fn example(deployment: prism_client::resources::DeploymentHandle) -> Result<(), prism_client::Error> {
+/// # use prism_client::{Error, resources::DeploymentHandle};
+/// # async fn example(deployment: DeploymentHandle) -> Result<(), Error> {
 /// let mut events = deployment.events().stream().open().await?;
 /// let receipt = deployment.messages().send("Hi").await?;
 /// while let Some(event) = events.next().await.transpose()? {
 ///     match event.payload {
 ///         EventPayload::Token(token) => print!("{}", token.delta),
-///         EventPayload::RunStatus(change) if change.run_id == receipt.run_id && change.status.is_terminal() => break,
+///         EventPayload::RunStatus(change) if change.run_id == receipt.run_id => {
+///             if change.status.is_terminal() {
+///                 break;
+///             }
+///         }
 ///         _ => {}
 ///     }
 /// }
@@ -69,7 +75,7 @@ pub struct EventStream {
     retry: Option<Duration>,
     state: State,
     /// What was read while the stream waited for its place.
-    peeked: Option<Option<Result<Event, Error>>>,
+    peeked: Option<Result<Event, Error>>,
 }
 
 /// What the builder sets.
@@ -105,7 +111,7 @@ impl EventStream {
             let _ = timeout(HEAD_PATIENCE, poll_fn(|cx| stream.poll_place(cx))).await;
         }
         match (stream.peeked.take(), &stream.state) {
-            (Some(Some(Err(error))), State::Ended) => Err(error),
+            (Some(Err(error)), State::Ended) => Err(error),
             (peeked, _) => {
                 stream.peeked = peeked;
                 Ok(stream)
@@ -121,8 +127,8 @@ impl EventStream {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// What the stream resumes after: the last event that came, or the place in the log that the server named.
-    /// Kept somewhere, it lets another process go on with [`after`](super::OpenEventStream::after).
+    /// What the stream resumes after: the last event that came, or the place in the log that the server
+    /// named. Kept somewhere, it lets another process go on with [`after`](super::OpenEventStream::after).
     pub fn last_event_id(&self) -> Option<&EventId> {
         self.position.last()
     }
@@ -130,7 +136,7 @@ impl EventStream {
     /// Ready when the stream has a place in the log, or something to yield.
     fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Poll::Ready(item) = self.poll_event(cx) {
-            self.peeked = Some(item);
+            self.peeked = item;
             return Poll::Ready(());
         }
         if self.last_event_id().is_some() { Poll::Ready(()) } else { Poll::Pending }
@@ -217,9 +223,15 @@ impl Stream for EventStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match self.peeked.take() {
-            Some(item) => Poll::Ready(item),
+            Some(item) => Poll::Ready(Some(item)),
             None => self.poll_event(cx),
         }
+    }
+}
+
+impl FusedStream for EventStream {
+    fn is_terminated(&self) -> bool {
+        self.peeked.is_none() && matches!(self.state, State::Ended)
     }
 }
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, stream};
+use futures::{
+    FutureExt, StreamExt,
+    stream::{self, FusedStream},
+};
 use prism_types::{EventId, EventPayload};
 use tokio::time::{Instant, sleep};
 
@@ -253,6 +256,16 @@ async fn what_was_delivered_is_left_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_while_events_are_repeated_does_not_set_the_place_back() {
+    let (_, _, asked) = read(
+        [body([token(1), token(2), token(3)]), body([token(1), Step::Break]), Connection::Nothing],
+        Settings::default(),
+    )
+    .await;
+    assert_eq!(after(&asked), [None, Some(3), Some(3)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn silence_is_a_broken_connection_but_comments_are_not_silence() {
     let idle = Duration::from_secs(30);
     let heartbeats = (0..9).flat_map(|_| [Step::Quiet(Duration::from_secs(10)), text(": still here\n\n")]);
@@ -435,4 +448,6 @@ async fn it_is_a_stream() {
         open([body([token(1), token(2)]), Connection::Nothing], Settings::default(), None).await;
     let events: Vec<_> = StreamExt::collect::<Vec<_>>(is_send(stream.unwrap())).await;
     assert_eq!(events.len(), 2);
+    let (stream, _) = open([Connection::Nothing], Settings::default(), None).await;
+    assert!(stream.unwrap().is_terminated());
 }

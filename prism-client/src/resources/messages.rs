@@ -21,7 +21,8 @@ impl Messages {
     /// ```no_run
     /// use prism_client::types::SendMessage;
     ///
-    /// # async fn example(deployment: prism_client::resources::DeploymentHandle) -> Result<(), prism_client::Error> {
+    /// # use prism_client::{Error, resources::DeploymentHandle};
+    /// # async fn example(deployment: DeploymentHandle) -> Result<(), Error> {
     /// deployment.messages().send("Hi").await?;
     /// let receipt = deployment.messages().send(SendMessage::new("Start anew.").new_thread()).await?;
     /// println!("{} on {}", receipt.run_id, receipt.thread_id);

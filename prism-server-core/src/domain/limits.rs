@@ -36,5 +36,7 @@ pub const PATH: usize = 1024;
 pub const MEMORY_FILE: usize = 1024 * 1024;
 /// Most bytes of all files of an in-memory workspace.
 pub const MEMORY_WORKSPACE: usize = 16 * 1024 * 1024;
+/// Most files of an in-memory workspace, so that empty ones are bounded too.
+pub const MEMORY_FILES: usize = 10_000;
 /// Most unread steering messages of one run.
 pub const UNREAD_MESSAGES: u64 = 100;

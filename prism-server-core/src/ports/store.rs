@@ -8,7 +8,11 @@
 //! * An insert of something that exists is a [`StoreError::Conflict`].
 //! * An update names the revision that was read, in the record itself. Another revision in the store is a
 //!   [`StoreError::Conflict`], no record at all is [`StoreError::Missing`]: missing is not stale. The store
-//!   writes the record with its revision raised by one.
+//!   writes the record with its revision raised by one. An update never changes whom a record belongs to or
+//!   when it was created.
+//! * What belongs to something is inserted after it: without its deployment, thread or run an insert is
+//!   [`StoreError::Missing`]. So nothing half-existing is left when a deployment is purged meanwhile. Tenants
+//!   are never removed and are not looked for.
 //! * At most one unfinished run exists per thread: a second insert is a conflict.
 //! * A commit that was acknowledged survives a crash and a loss of power.
 //!
@@ -92,14 +96,16 @@ pub enum Write {
     InsertSpec(DeploymentId, u32, AgentSpec),
     /// Replaces all skills of a deployment, in this order.
     ReplaceSkills(DeploymentId, Vec<SkillRecord>),
-    /// Replaces one skill of a deployment, found by its id.
+    /// Replaces one skill of a deployment, found by its id; its place in the order stays.
     UpdateSkill(SkillRecord),
     /// A new instance.
     InsertInstance(Instance),
     /// A changed instance, guarded by its revision.
     UpdateInstance(Instance),
-    /// A new thread.
+    /// A new thread. The store sets its message count to 0 and its last activity to its creation.
     InsertThread(Thread),
+    /// Sets or, with `None`, removes a thread's title. The last one wins.
+    SetThreadTitle(ThreadId, Option<String>),
     /// A new message. The store sets its position to the next of its thread, and the thread's message count
     /// and last activity.
     InsertMessage(Message),
@@ -114,7 +120,7 @@ pub enum Write {
     /// Appends an event to its deployment's log.
     Append(NewEvent),
     /// Removes at most so many events of a deployment, oldest first, without changing the sequence of later
-    /// ones.
+    /// ones. Removing what is not there is no error.
     TrimEvents(DeploymentId, u32),
     /// Removes a deployment and everything that belongs to it. Removing what is not there is no error.
     PurgeDeployment(DeploymentId),
@@ -294,7 +300,7 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> BoxFuture<'a, StoreResult<Vec<Run>>>;
 
-    /// The approval that a run waits on.
+    /// The approval that a run waits on; of several open ones, the newest.
     fn open_approval<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, StoreResult<Option<Approval>>>;
 
     /// The sequence number of the last event of a deployment's log, 0 when there is none.

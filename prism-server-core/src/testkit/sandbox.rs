@@ -1,1 +1,254 @@
-//! sandbox
+//! The conformance suite of [`Sandbox`].
+//!
+//! Run [`conforms`] on an implementation, or the checks one by one to see which rule fails. A check makes
+//! instances with ids of its own and removes them at its end, so checks can run side by side on one machine.
+//! Every check panics when the rule does not hold, with a text that names the rule.
+
+use std::sync::Arc;
+
+use prism_types::{DeploymentId, FileChange, InstanceId};
+use uuid::Uuid;
+
+use crate::{
+    domain::workspace::WorkspacePath,
+    ports::{Sandbox, SandboxError, SandboxInstance, SandboxRequest},
+};
+
+/// Runs every check.
+///
+/// # Panics
+/// When the sandbox breaks a rule of the port.
+pub async fn conforms(sandbox: &dyn Sandbox) {
+    an_instance_is_found_under_its_id_until_it_is_removed(sandbox).await;
+    ensuring_twice_gives_the_same_sandbox(sandbox).await;
+    removing_is_final_for_old_handles(sandbox).await;
+    a_sandbox_that_is_made_again_works(sandbox).await;
+    what_is_written_is_read_back(sandbox).await;
+    a_write_tells_created_from_modified(sandbox).await;
+    deleting_tells_whether_there_was_a_file(sandbox).await;
+    a_file_is_no_directory_and_a_directory_no_file(sandbox).await;
+    unusual_names_are_kept_apart(sandbox).await;
+    instances_are_isolated(sandbox).await;
+}
+
+/// `find` knows exactly the living instances, and nothing of an id that was never used.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn an_instance_is_found_under_its_id_until_it_is_removed(sandbox: &dyn Sandbox) {
+    let id = instance_id();
+    assert!(find(sandbox, &id).await.is_none(), "an id that was never used is not found");
+    let made = ensure(sandbox, &id).await;
+    assert_eq!(made.id(), &id, "an instance knows its id");
+    let found = find(sandbox, &id).await.expect("an instance that was made is found");
+    assert_eq!(found.id(), &id, "an instance that was found knows its id");
+    remove(sandbox, &id).await;
+    assert!(find(sandbox, &id).await.is_none(), "a removed instance is not found");
+}
+
+/// A second `ensure` makes nothing new: what was written before is still there.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn ensuring_twice_gives_the_same_sandbox(sandbox: &dyn Sandbox) {
+    let id = instance_id();
+    let first = ensure(sandbox, &id).await;
+    write(&first, "kept", b"1").await;
+    let second = ensure(sandbox, &id).await;
+    assert_eq!(read(&second, "kept").await.as_deref(), Some(&b"1"[..]), "ensure keeps the workspace");
+    write(&second, "new", b"2").await;
+    assert_eq!(read(&first, "new").await.as_deref(), Some(&b"2"[..]), "both handles are one sandbox");
+    remove(sandbox, &id).await;
+}
+
+/// After `remove`, old handles answer [`SandboxError::Gone`]; removing again is no error.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn removing_is_final_for_old_handles(sandbox: &dyn Sandbox) {
+    let id = instance_id();
+    sandbox.remove(&id).await.expect("removing what is not there is no error");
+    let instance = ensure(sandbox, &id).await;
+    write(&instance, "a", b"1").await;
+    remove(sandbox, &id).await;
+    let a = path("a");
+    assert_eq!(instance.read_file(&a).await, Err(SandboxError::Gone), "read after remove");
+    assert_eq!(instance.write_file(&a, vec![1]).await, Err(SandboxError::Gone), "write after remove");
+    assert_eq!(instance.delete_file(&a).await, Err(SandboxError::Gone), "delete after remove");
+    sandbox.remove(&id).await.expect("removing twice is no error");
+}
+
+/// The same id can be used again after `remove`, and nothing of the old workspace is left.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn a_sandbox_that_is_made_again_works(sandbox: &dyn Sandbox) {
+    let id = instance_id();
+    let first = ensure(sandbox, &id).await;
+    write(&first, "old", b"1").await;
+    remove(sandbox, &id).await;
+    let second = ensure(sandbox, &id).await;
+    assert_eq!(read(&second, "old").await, None, "a removed workspace does not come back");
+    write(&second, "new", b"2").await;
+    assert_eq!(read(&second, "new").await.as_deref(), Some(&b"2"[..]), "the new sandbox works");
+    remove(sandbox, &id).await;
+}
+
+/// A file has exactly the bytes that were written, whatever they are.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn what_is_written_is_read_back(sandbox: &dyn Sandbox) {
+    let id = instance_id();
+    let instance = ensure(sandbox, &id).await;
+    let every_byte: Vec<u8> = (0..=255).collect();
+    let large: Vec<u8> = (0..300_000_u32).map(|index| (index % 251) as u8).collect();
+    for content in [&b""[..], b"text\n", b"\r\n\0\n", &every_byte, &large, b"shorter again"] {
+        let written = write(&instance, "dir/file", content).await;
+        assert_eq!(written.1, content.len() as u64, "a write tells the size");
+        assert_eq!(read(&instance, "dir/file").await.as_deref(), Some(content), "a write replaces the file");
+    }
+    assert_eq!(read(&instance, "dir/none").await, None, "a file that is not there reads as none");
+    assert_eq!(read(&instance, "no/such/file").await, None, "nor when its directory is not there");
+    remove(sandbox, &id).await;
+}
+
+/// A write says [`FileChange::Created`] for a new file, also after a deletion, else
+/// [`FileChange::Modified`].
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn a_write_tells_created_from_modified(sandbox: &dyn Sandbox) {
+    let id = instance_id();
+    let instance = ensure(sandbox, &id).await;
+    for expected in [FileChange::Created, FileChange::Modified, FileChange::Modified] {
+        assert_eq!(write(&instance, "a/b/c", b"same").await.0, expected, "create, then modify");
+    }
+    assert_eq!(delete(&instance, "a/b/c").await, Ok(true), "delete a file");
+    assert_eq!(write(&instance, "a/b/c", b"same").await.0, FileChange::Created, "create after a deletion");
+    remove(sandbox, &id).await;
+}
+
+/// `delete_file` is `true` exactly when a file was there.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn deleting_tells_whether_there_was_a_file(sandbox: &dyn Sandbox) {
+    let id = instance_id();
+    let instance = ensure(sandbox, &id).await;
+    assert_eq!(delete(&instance, "a").await, Ok(false), "delete what was never there");
+    assert_eq!(delete(&instance, "no/such/dir/a").await, Ok(false), "nor its directory");
+    write(&instance, "a", b"1").await;
+    assert_eq!(delete(&instance, "a").await, Ok(true), "delete a file");
+    assert_eq!(read(&instance, "a").await, None, "a deleted file reads as none");
+    assert_eq!(delete(&instance, "a").await, Ok(false), "delete it again");
+    remove(sandbox, &id).await;
+}
+
+/// What takes a file answers [`SandboxError::NotAFile`] for a directory, and for a path through a file.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn a_file_is_no_directory_and_a_directory_no_file(sandbox: &dyn Sandbox) {
+    let id = instance_id();
+    let instance = ensure(sandbox, &id).await;
+    write(&instance, "dir/sub/file", b"1").await;
+    for wrong in ["dir", "dir/sub", "dir/sub/file/below", "dir/sub/file/far/below"] {
+        let wrong_path = path(wrong);
+        let is_refused = |error: Option<SandboxError>| matches!(error, Some(SandboxError::NotAFile(_)));
+        assert!(is_refused(instance.read_file(&wrong_path).await.err()), "read of {wrong}");
+        assert!(is_refused(instance.write_file(&wrong_path, vec![2]).await.err()), "write of {wrong}");
+        assert!(is_refused(instance.delete_file(&wrong_path).await.err()), "delete of {wrong}");
+    }
+    assert_eq!(read(&instance, "dir/sub/file").await.as_deref(), Some(&b"1"[..]), "nothing was changed");
+    remove(sandbox, &id).await;
+}
+
+/// Names with spaces, other scripts, dots and signs of shells are names like all others.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn unusual_names_are_kept_apart(sandbox: &dyn Sandbox) {
+    const NAMES: &[&str] = &[
+        "a b",
+        "a  b",
+        ".hidden",
+        "...",
+        "-rf",
+        "$(id)",
+        "`id`",
+        "a'b",
+        "a\"b",
+        "a;b",
+        "a&b|c",
+        "*",
+        "~",
+        "%2e",
+        "ünï",
+        "日本語/文書.md",
+        "a:b",
+        "a\nb",
+        "#",
+    ];
+    let id = instance_id();
+    let instance = ensure(sandbox, &id).await;
+    for name in NAMES {
+        assert_eq!(write(&instance, name, name.as_bytes()).await.0, FileChange::Created, "{name:?}");
+    }
+    for name in NAMES {
+        assert_eq!(read(&instance, name).await.as_deref(), Some(name.as_bytes()), "{name:?}");
+        assert_eq!(delete(&instance, name).await, Ok(true), "{name:?}");
+    }
+    remove(sandbox, &id).await;
+}
+
+/// Two instances share nothing, and removing one leaves the other.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn instances_are_isolated(sandbox: &dyn Sandbox) {
+    let (one, two) = (instance_id(), instance_id());
+    let first = ensure(sandbox, &one).await;
+    let second = ensure(sandbox, &two).await;
+    write(&first, "a", b"first").await;
+    assert_eq!(read(&second, "a").await, None, "a file of one instance is not in another");
+    write(&second, "a", b"second").await;
+    assert_eq!(read(&first, "a").await.as_deref(), Some(&b"first"[..]), "nor overwritten by another");
+    remove(sandbox, &one).await;
+    assert_eq!(read(&second, "a").await.as_deref(), Some(&b"second"[..]), "the other one lives on");
+    remove(sandbox, &two).await;
+}
+
+fn instance_id() -> InstanceId {
+    InstanceId::from_suffix(&format!("testkit-{}", Uuid::now_v7().simple())).expect("an id")
+}
+
+fn path(text: &str) -> WorkspacePath {
+    text.parse().expect("a path")
+}
+
+async fn ensure(sandbox: &dyn Sandbox, id: &InstanceId) -> Arc<dyn SandboxInstance> {
+    let deployment = DeploymentId::from_suffix(id.suffix()).expect("an id");
+    sandbox.ensure(SandboxRequest::new(id.clone(), deployment, false)).await.expect("a sandbox is made")
+}
+
+async fn find(sandbox: &dyn Sandbox, id: &InstanceId) -> Option<Arc<dyn SandboxInstance>> {
+    sandbox.find(id).await.expect("a sandbox is looked for")
+}
+
+async fn remove(sandbox: &dyn Sandbox, id: &InstanceId) {
+    sandbox.remove(id).await.expect("a sandbox is removed");
+}
+
+async fn write(instance: &Arc<dyn SandboxInstance>, name: &str, content: &[u8]) -> (FileChange, u64) {
+    let written = instance.write_file(&path(name), content.to_vec()).await.expect("a file is written");
+    (written.change, written.size)
+}
+
+async fn read(instance: &Arc<dyn SandboxInstance>, name: &str) -> Option<Vec<u8>> {
+    instance.read_file(&path(name)).await.expect("a file is read")
+}
+
+async fn delete(instance: &Arc<dyn SandboxInstance>, name: &str) -> Result<bool, SandboxError> {
+    instance.delete_file(&path(name)).await
+}

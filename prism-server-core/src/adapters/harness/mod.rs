@@ -1,1 +1,7 @@
-//! harness
+//! Harnesses.
+
+mod scripted;
+mod unavailable;
+
+pub use scripted::ScriptedHarness;
+pub use unavailable::UnavailableHarness;

@@ -1,1 +1,5 @@
-//! sandbox
+//! Sandboxes.
+
+mod memory;
+
+pub use memory::MemorySandbox;

@@ -1,1 +1,8 @@
-//! secret_box
+//! Sealing of secrets with a master key of the gateway's own.
+
+mod key_file;
+mod master_key;
+mod sealed_box;
+
+pub use master_key::{MasterKey, MasterKeyError};
+pub use sealed_box::SealedBox;

@@ -1,1 +1,51 @@
-//! store
+//! Stores: implementations of [`Store`](crate::ports::Store).
+//!
+//! [`MemoryStore`] is the model: it says in the plainest way what a store does and keeps nothing across a
+//! restart. [`SqliteStore`] is the embedded store of a single node. Both pass the conformance suite of
+//! `testkit::store`, and random histories give equal results on both.
+
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, OnceLock},
+};
+
+pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
+
+use crate::{
+    domain::event::LoggedEvent,
+    ports::{AppendListener, StoreError, StoreResult},
+};
+
+/// Who is told of appended events, once somebody was set.
+#[derive(Clone, Default)]
+struct Listener(Arc<OnceLock<Arc<dyn AppendListener>>>);
+
+impl Listener {
+    fn set(&self, listener: Arc<dyn AppendListener>) {
+        // The port asks for one call; a later one changes nothing.
+        let _ = self.0.set(listener);
+    }
+
+    /// Tells of the events of one commit. A panic of the listener ends here: the events are written and in the
+    /// log, so the commit has to be acknowledged all the same.
+    fn tell(&self, events: &[LoggedEvent]) {
+        let Some(listener) = self.0.get().filter(|_| !events.is_empty()) else { return };
+        if catch_unwind(AssertUnwindSafe(|| listener.appended(events))).is_err() {
+            tracing::error!("the listener of the event log panicked; its readers must read the log again");
+        }
+    }
+}
+
+/// A number as the stores keep it. They have no unsigned 64-bit column, so the upper half is refused, by all
+/// of them alike.
+fn storable(number: u64, column: &str) -> StoreResult<i64> {
+    i64::try_from(number).map_err(|_| StoreError::Failed(format!("{column} is too large to be stored")))
+}

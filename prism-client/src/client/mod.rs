@@ -1,0 +1,99 @@
+//! The client: settings and connections, shared by every handle and call.
+
+mod builder;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use prism_types::DeploymentId;
+use reqwest::{Url, header::HeaderValue};
+
+use crate::resources::{DeploymentHandle, Deployments};
+
+pub use builder::ClientBuilder;
+
+/// A client of one Prism server with one API key.
+///
+/// Cloning is cheap, and clones share their connections; a program needs one. It must be used within a Tokio
+/// runtime with timers and I/O enabled. `Debug` does not show the key.
+///
+/// ```no_run
+/// use prism_client::{Client, types::CreateDeployment};
+///
+/// # async fn example() -> Result<(), prism_client::Error> {
+/// let client = Client::builder().base_url("http://127.0.0.1:8080").api_key("prism_…").build()?;
+/// let request = CreateDeployment::new("cus_123", "Acme Creative Agent", "You are Acme's agent.");
+/// let deployment = client.deployments().create(request).await?;
+/// println!("{}", deployment.deployment_id);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    http: reqwest::Client,
+    base_url: Url,
+    authorization: HeaderValue,
+    timeout: Duration,
+}
+
+impl Client {
+    /// A builder with every setting at its default.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    /// A client from the environment: `PRISM_API_KEY`, and `PRISM_BASE_URL` if it is set.
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::build`].
+    pub fn from_env() -> Result<Self, crate::Error> {
+        Self::builder().build()
+    }
+
+    /// Creates, lists and changes deployments.
+    pub fn deployments(&self) -> Deployments {
+        Deployments::new(self.clone())
+    }
+
+    /// A handle on one deployment: its messages, events, threads, runs and skills. Nothing is sent.
+    pub fn deployment(&self, id: &DeploymentId) -> DeploymentHandle {
+        DeploymentHandle::new(self.clone(), id.clone())
+    }
+
+    /// The base URL, without a slash at its end unless it has no path.
+    pub fn base_url(&self) -> &str {
+        self.0.base_url.as_str()
+    }
+
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.0.http
+    }
+
+    pub(crate) fn authorization(&self) -> &HeaderValue {
+        &self.0.authorization
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
+    /// The URL of the path made of `segments`, each of which is escaped, below the base URL.
+    pub(crate) fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.0.base_url.clone();
+        // The builder refuses a base URL that cannot have a path.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &self.base_url())
+            .field("timeout", &self.0.timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,289 @@
+//! What can go wrong, as one opaque type with questions to ask.
+
+mod kind;
+
+use std::{fmt, time::Duration};
+
+use prism_types::{ErrorBody, ErrorCode, Failure};
+
+pub(crate) use kind::{Kind, Misfit};
+
+/// Why a call, a wait or a stream failed.
+///
+/// Ask it what it is: each `is_…` method says when it is true and what to do then. Several may be true at
+/// once. What the server said is in [`body`](Self::body), [`code`](Self::code) and
+/// [`status`](Self::status); give [`request_id`](Self::request_id) to whoever runs the server.
+///
+/// Neither `Display` nor `Debug` shows the API key, a request's body, or anything of an answer's body but the
+/// [`ErrorBody`] of the server.
+///
+/// ```no_run
+/// # use prism_client::{Client, Error, types::DeploymentId};
+/// # async fn example(client: Client, id: DeploymentId) -> Result<(), Error> {
+/// match client.deployment(&id).messages().send("Hi").await {
+///     Ok(receipt) => println!("run {}", receipt.run_id),
+///     Err(error) if error.is_not_ready() => {
+///         client.deployment(&id).wait_until_ready().await?;
+///     }
+///     Err(error) if error.is_rate_limited() => println!("again in {:?}", error.retry_after()),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Error(Box<Inner>);
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    operation: Option<Box<str>>,
+    status: Option<u16>,
+    request_id: Option<Box<str>>,
+    retry_after: Option<Duration>,
+    source: Option<Source>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            operation: None,
+            status: None,
+            request_id: None,
+            retry_after: None,
+            source: None,
+        }))
+    }
+
+    /// What the HTTP library reports, without its URL, since a query may name customers.
+    pub(crate) fn transport(error: reqwest::Error) -> Self {
+        let kind = if error.is_timeout() {
+            Kind::Timeout
+        } else if error.is_connect() {
+            Kind::Connect
+        } else if error.is_builder() {
+            Kind::Configuration("the request could not be built".to_owned())
+        } else {
+            Kind::Disconnected
+        };
+        Self::new(kind).caused_by(error.without_url())
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl Into<Source>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Names the operation, unless one is named already.
+    pub(crate) fn during(mut self, operation: &str) -> Self {
+        self.0.operation.get_or_insert_with(|| operation.into());
+        self
+    }
+
+    pub(crate) fn answered(mut self, status: u16, request_id: Option<&str>) -> Self {
+        self.0.status = Some(status);
+        self.0.request_id = request_id.map(Into::into);
+        self
+    }
+
+    pub(crate) fn hinted(mut self, retry_after: Option<Duration>) -> Self {
+        self.0.retry_after = retry_after;
+        self
+    }
+
+    /// The HTTP status of the answer; `None` when there was no answer.
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// The stable code of the server's error body.
+    pub fn code(&self) -> Option<&ErrorCode> {
+        self.body().map(|body| &body.error)
+    }
+
+    /// The server's error body; `None` when there was no answer or its body has another form, as when a proxy
+    /// answers in the server's place.
+    pub fn body(&self) -> Option<&ErrorBody> {
+        match &self.0.kind {
+            Kind::Refused(body) => body.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The id of the request, from the answer's header `x-request-id`.
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// How long the server asked to wait before the next try, from the answer's header `retry-after`
+    /// (seconds or a date) or `retry-after-ms`.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Why the deployment could not be started; see [`is_deployment_failed`](Self::is_deployment_failed).
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.0.kind {
+            Kind::DeploymentFailed(failure) => failure.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The client was not built, or a request cannot be made, because of a setting: a missing API key, a bad
+    /// base URL. Mend the setting; nothing was sent.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self.0.kind, Kind::Configuration(_))
+    }
+
+    /// Time ran out: for the connection, for the whole call, for the wait, or silence on the stream. The
+    /// server may have done what was asked; look before sending it again, or raise the time limit.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.0.kind, Kind::Timeout | Kind::Silence(_) | Kind::NotReadyInTime { .. })
+    }
+
+    /// No connection was made, so the server saw nothing. Check the base URL and that the server runs; trying
+    /// again is safe.
+    pub fn is_connect(&self) -> bool {
+        matches!(self.0.kind, Kind::Connect) || self.http_source().is_some_and(reqwest::Error::is_connect)
+    }
+
+    /// The connection broke before the whole answer was here. The server may have done what was asked; look
+    /// before sending it again.
+    pub fn is_disconnected(&self) -> bool {
+        matches!(self.0.kind, Kind::Disconnected)
+    }
+
+    /// 401: the API key is missing, wrong or revoked. Get a new key; trying again does not help.
+    pub fn is_unauthorized(&self) -> bool {
+        self.is_refusal(&ErrorCode::Unauthorized, 401)
+    }
+
+    /// 402: the account has no credits left. Add credits.
+    pub fn is_insufficient_credits(&self) -> bool {
+        self.is_refusal(&ErrorCode::InsufficientCredits, 402)
+    }
+
+    /// 403: the API key lacks the scope. Use a key with the scope that the message names.
+    pub fn is_forbidden(&self) -> bool {
+        self.is_refusal(&ErrorCode::Forbidden, 403)
+    }
+
+    /// 404: there is no such thing, or it belongs to somebody else. Check the id.
+    pub fn is_not_found(&self) -> bool {
+        self.is_refusal(&ErrorCode::NotFound, 404)
+    }
+
+    /// 409: the deployment is not ready for messages. Wait with
+    /// [`wait_until_ready`](crate::resources::DeploymentHandle::wait_until_ready), then send again.
+    pub fn is_not_ready(&self) -> bool {
+        self.code() == Some(&ErrorCode::DeploymentNotReady)
+    }
+
+    /// 409: somebody else changed the same thing at the same time. Read it again, then try again.
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(&ErrorCode::Conflict)
+    }
+
+    /// 400 or 413: the body or the parameters are invalid or too large. Mend what
+    /// [`ErrorBody::problems`] names; the same request fails again.
+    pub fn is_validation(&self) -> bool {
+        self.is_refusal(&ErrorCode::ValidationError, 400) || self.is_refusal(&ErrorCode::ValidationError, 413)
+    }
+
+    /// 422: a skill could not be fetched or parsed. Mend the skill or its URL.
+    pub fn is_invalid_skill(&self) -> bool {
+        self.code() == Some(&ErrorCode::InvalidSkill)
+    }
+
+    /// 422: a secret reference does not exist. Store the secret first, or mend the reference.
+    pub fn is_invalid_secret_ref(&self) -> bool {
+        self.code() == Some(&ErrorCode::InvalidSecretRef)
+    }
+
+    /// 429: too many requests. Wait for [`retry_after`](Self::retry_after), or else a growing time, then try
+    /// again; nothing was done.
+    pub fn is_rate_limited(&self) -> bool {
+        self.is_refusal(&ErrorCode::RateLimited, 429)
+    }
+
+    /// 5xx: the server or something before it failed. Try again later; if it stays, report the
+    /// [`request_id`](Self::request_id).
+    pub fn is_server(&self) -> bool {
+        self.status().is_some_and(|status| status >= 500)
+    }
+
+    /// An answer or an event does not have its form; the message names the place. The server is not a Prism
+    /// server, or newer or older than this client: check the base URL, then the versions.
+    pub fn is_decode(&self) -> bool {
+        matches!(self.0.kind, Kind::Decode(_))
+    }
+
+    /// An event or an answer is larger than the limit. Raise
+    /// [`max_event_size`](crate::events::OpenEventStream::max_event_size) and resume after
+    /// [`last_event_id`](crate::EventStream::last_event_id).
+    pub fn is_too_large(&self) -> bool {
+        matches!(self.0.kind, Kind::TooLarge(_))
+    }
+
+    /// The deployment that was waited for has the status `error`; [`failure`](Self::failure) says why. Mend
+    /// the cause and create a new deployment.
+    pub fn is_deployment_failed(&self) -> bool {
+        matches!(self.0.kind, Kind::DeploymentFailed(_))
+    }
+
+    /// The same request may succeed later: time-outs, broken connections, 408, 425, 429, 5xx without 501, and
+    /// 409 `conflict`. Whether it is safe to send again what is not idempotent depends on the case: it is
+    /// after [`is_connect`](Self::is_connect) and [`is_rate_limited`](Self::is_rate_limited).
+    pub fn is_retryable(&self) -> bool {
+        match &self.0.kind {
+            Kind::Timeout | Kind::Connect | Kind::Disconnected | Kind::Silence(_) => true,
+            Kind::Refused(_) => {
+                self.is_conflict() || matches!(self.status(), Some(408 | 425 | 429 | 500 | 502..))
+            }
+            _ => false,
+        }
+    }
+
+    fn is_refusal(&self, code: &ErrorCode, status: u16) -> bool {
+        match &self.0.kind {
+            Kind::Refused(Some(body)) => body.error == *code,
+            Kind::Refused(None) => self.status() == Some(status),
+            _ => false,
+        }
+    }
+
+    fn http_source(&self) -> Option<&reqwest::Error> {
+        self.0.source.as_deref()?.downcast_ref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(operation) = &self.0.operation {
+            write!(f, "{operation}: ")?;
+        }
+        match (&self.0.kind, self.0.status) {
+            (Kind::Refused(Some(body)), Some(status)) => write!(f, "{status} {body}")?,
+            (Kind::Refused(_), Some(status)) => write!(f, "{status} without an error body of Prism")?,
+            (kind, _) => write!(f, "{kind}")?,
+        }
+        if let Some(id) = &self.0.request_id {
+            write!(f, " (request {id})")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

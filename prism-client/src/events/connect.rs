@@ -1,0 +1,96 @@
+//! Opening one connection of a stream.
+
+use std::{pin::Pin, time::Duration};
+
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
+use prism_types::EventId;
+use reqwest::{StatusCode, header::CONTENT_TYPE};
+use tokio::time::timeout;
+
+use crate::{
+    Error,
+    call::{Call, header},
+    error::{Kind, Misfit},
+};
+
+/// The body of an answer.
+pub(super) type Body = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
+
+/// A connection that is being made.
+pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Opened, Error>> + Send>>;
+
+pub(super) enum Opened {
+    Body(Body),
+    /// The server says that there is nothing to follow (204).
+    Nothing,
+}
+
+/// Makes connections; a trait so that tests can script what happens to them.
+pub(super) trait Connect: Send {
+    /// Starts to connect, to what comes after an event.
+    fn connect(&self, after: Option<&EventId>) -> Opening;
+
+    /// How errors name what is done.
+    fn operation(&self) -> String;
+}
+
+/// Connects to a server.
+pub(super) struct HttpConnect {
+    call: Call,
+    patience: Duration,
+}
+
+impl HttpConnect {
+    /// Sends `call` for every connection and waits for the head of the answer for at most `patience`.
+    pub(super) fn new(call: Call, patience: Duration) -> Self {
+        Self { call, patience }
+    }
+}
+
+impl Connect for HttpConnect {
+    fn connect(&self, after: Option<&EventId>) -> Opening {
+        let (mut call, patience) = (self.call.clone(), self.patience);
+        if let Some(id) = after {
+            call.set_header("last-event-id", id.as_str());
+        }
+        Box::pin(async move {
+            let answer = timeout(patience, call.exchange())
+                .await
+                .unwrap_or_else(|_| Err(Error::new(Kind::Silence(patience))))?;
+            if answer.status() == StatusCode::NO_CONTENT {
+                return Ok(Opened::Nothing);
+            }
+            let headers = answer.headers();
+            let content_type = header(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+            if !is_event_stream(content_type) {
+                let misfit = Misfit::new("the answer", "its content type is not text/event-stream");
+                return Err(Error::new(Kind::Decode(misfit))
+                    .answered(answer.status().as_u16(), header(headers, "x-request-id")));
+            }
+            Ok(Opened::Body(Box::pin(answer.bytes_stream().map_err(Error::transport))))
+        })
+    }
+
+    fn operation(&self) -> String {
+        self.call.operation()
+    }
+}
+
+fn is_event_stream(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("text/event-stream")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_event_stream;
+
+    #[test]
+    fn parameters_and_case_do_not_matter() {
+        assert!(is_event_stream("text/event-stream"));
+        assert!(is_event_stream("Text/Event-Stream ; charset=utf-8"));
+        assert!(!is_event_stream("text/html"));
+        assert!(!is_event_stream(""));
+    }
+}

@@ -1,0 +1,184 @@
+//! Deployments, and the handle on one of them.
+
+use prism_types::{
+    CreateDeployment, Cursor, DeletedDeployment, Deployment, DeploymentId, DeploymentStatus,
+    DeploymentSummary, Page, UpdateDeployment,
+};
+use reqwest::Method;
+
+use super::{Messages, Runs, Skills, Threads, WaitUntilReady};
+use crate::{
+    Client,
+    call::{Call, calls, query_setters},
+    events::Events,
+};
+
+/// The deployments that the API key owns; from [`Client::deployments`].
+///
+/// Cheap to clone; it sends nothing by itself.
+#[derive(Debug, Clone)]
+pub struct Deployments {
+    client: Client,
+}
+
+impl Deployments {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Creates a deployment. It may be `ready` at once or `provisioning`: wait for it with
+    /// [`wait_until_ready`](Self::wait_until_ready).
+    pub fn create(&self, request: CreateDeployment) -> CreateDeploymentCall {
+        let call = Call::new(&self.client, Method::POST, &["v1", "deployments"]).body(&request);
+        CreateDeploymentCall { call }
+    }
+
+    /// Lists deployments, newest first, a page at a time.
+    pub fn list(&self) -> ListDeploymentsCall {
+        ListDeploymentsCall { call: Call::new(&self.client, Method::GET, &["v1", "deployments"]) }
+    }
+
+    /// Reads a deployment.
+    pub fn get(&self, id: &DeploymentId) -> GetDeploymentCall {
+        GetDeploymentCall { call: self.one(Method::GET, id) }
+    }
+
+    /// Changes a deployment, from its next run on.
+    pub fn update(&self, id: &DeploymentId, request: UpdateDeployment) -> UpdateDeploymentCall {
+        UpdateDeploymentCall { call: self.one(Method::PATCH, id).body(&request) }
+    }
+
+    /// Deletes a deployment for good, with its workspace and all it learned.
+    pub fn delete(&self, id: &DeploymentId) -> DeleteDeploymentCall {
+        DeleteDeploymentCall { call: self.one(Method::DELETE, id) }
+    }
+
+    /// Waits until a deployment takes messages.
+    pub fn wait_until_ready(&self, id: &DeploymentId) -> WaitUntilReady {
+        WaitUntilReady::new(self.clone(), id.clone())
+    }
+
+    fn one(&self, method: Method, id: &DeploymentId) -> Call {
+        Call::new(&self.client, method, &["v1", "deployments", id.as_str()])
+    }
+}
+
+/// One deployment; from [`Client::deployment`].
+///
+/// Cheap to clone; it sends nothing by itself, and does not say that the deployment exists.
+#[derive(Debug, Clone)]
+pub struct DeploymentHandle {
+    client: Client,
+    id: DeploymentId,
+}
+
+impl DeploymentHandle {
+    pub(crate) fn new(client: Client, id: DeploymentId) -> Self {
+        Self { client, id }
+    }
+
+    /// The deployment's id.
+    pub fn id(&self) -> &DeploymentId {
+        &self.id
+    }
+
+    /// Reads the deployment.
+    pub fn get(&self) -> GetDeploymentCall {
+        self.client.deployments().get(&self.id)
+    }
+
+    /// Changes the deployment, from its next run on.
+    pub fn update(&self, request: UpdateDeployment) -> UpdateDeploymentCall {
+        self.client.deployments().update(&self.id, request)
+    }
+
+    /// Deletes the deployment for good, with its workspace and all it learned.
+    pub fn delete(&self) -> DeleteDeploymentCall {
+        self.client.deployments().delete(&self.id)
+    }
+
+    /// Waits until the deployment takes messages.
+    pub fn wait_until_ready(&self) -> WaitUntilReady {
+        self.client.deployments().wait_until_ready(&self.id)
+    }
+
+    /// Sends messages to the agent.
+    pub fn messages(&self) -> Messages {
+        Messages::new(self.client.clone(), self.id.clone())
+    }
+
+    /// Follows what the agent does.
+    pub fn events(&self) -> Events {
+        Events::new(self.client.clone(), self.id.clone())
+    }
+
+    /// The conversations with the agent.
+    pub fn threads(&self) -> Threads {
+        Threads::new(self.client.clone(), self.id.clone())
+    }
+
+    /// The agent's runs.
+    pub fn runs(&self) -> Runs {
+        Runs::new(self.client.clone(), self.id.clone())
+    }
+
+    /// The agent's skills.
+    pub fn skills(&self) -> Skills {
+        Skills::new(self.client.clone(), self.id.clone())
+    }
+}
+
+calls! {
+    /// `POST /v1/deployments`, from [`Deployments::create`]. Needs the scope `deployments:write`.
+    CreateDeploymentCall -> Deployment;
+    /// `GET /v1/deployments`, from [`Deployments::list`]. Needs the scope `deployments:read`.
+    ///
+    /// A page may be empty and still not be the last: go on while it has a `next_cursor`.
+    ///
+    /// ```no_run
+    /// # async fn example(client: prism_client::Client) -> Result<(), prism_client::Error> {
+    /// let mut cursor = None;
+    /// loop {
+    ///     let mut call = client.deployments().list().customer_id("cus_123").limit(100_u32);
+    ///     if let Some(cursor) = cursor {
+    ///         call = call.cursor(cursor);
+    ///     }
+    ///     let page = call.send().await?.into_inner();
+    ///     for deployment in page.data {
+    ///         println!("{} {}", deployment.deployment_id, deployment.status);
+    ///     }
+    ///     cursor = page.next_cursor;
+    ///     if cursor.is_none() {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ListDeploymentsCall -> Page<DeploymentSummary>;
+    /// `GET /v1/deployments/{deployment_id}`, from [`Deployments::get`]. Needs the scope
+    /// `deployments:read`.
+    GetDeploymentCall -> Deployment;
+    /// `PATCH /v1/deployments/{deployment_id}`, from [`Deployments::update`]. Needs the scope
+    /// `deployments:write`.
+    UpdateDeploymentCall -> Deployment;
+    /// `DELETE /v1/deployments/{deployment_id}`, from [`Deployments::delete`]. Needs the scope
+    /// `deployments:write`.
+    DeleteDeploymentCall -> DeletedDeployment;
+}
+
+query_setters!(ListDeploymentsCall {
+    /// Lists only the deployments of this customer.
+    customer_id: String,
+    /// Lists only the deployments in this status.
+    status: DeploymentStatus,
+    /// Sets how many to answer at most, 1 to 100. Default: 20.
+    limit: u32,
+    /// Goes on where the page before ended: at its `next_cursor`.
+    cursor: Cursor,
+});
+
+query_setters!(DeleteDeploymentCall {
+    /// Keeps a snapshot of the workspace for 30 days. Default: false.
+    retain_filesystem: bool,
+});

@@ -1,0 +1,40 @@
+//! What the server has, one file a noun: handles, which send nothing, and the builders of their operations.
+
+mod deployments;
+mod messages;
+mod runs;
+mod skills;
+mod threads;
+mod wait;
+
+pub use deployments::{
+    CreateDeploymentCall, DeleteDeploymentCall, DeploymentHandle, Deployments, GetDeploymentCall,
+    ListDeploymentsCall, UpdateDeploymentCall,
+};
+pub use messages::{Messages, SendMessageCall};
+pub use runs::{GetRunCall, ListRunsCall, Runs};
+pub use skills::{ListSkillsCall, Skills};
+pub use threads::{CreateThreadCall, GetThreadCall, ListThreadsCall, Threads};
+pub use wait::WaitUntilReady;
+
+/// Declares a handle on a collection of one deployment.
+macro_rules! deployment_collection {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// Cheap to clone; it sends nothing by itself.
+        #[derive(Debug, Clone)]
+        pub struct $name {
+            client: crate::Client,
+            deployment: prism_types::DeploymentId,
+        }
+
+        impl $name {
+            pub(crate) fn new(client: crate::Client, deployment: prism_types::DeploymentId) -> Self {
+                Self { client, deployment }
+            }
+        }
+    };
+}
+
+pub(crate) use deployment_collection;

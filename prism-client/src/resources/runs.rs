@@ -1,0 +1,43 @@
+//! Runs: units of work of an agent.
+
+use prism_types::{Cursor, Page, Run, RunId};
+use reqwest::Method;
+
+use super::deployment_collection;
+use crate::call::{Call, calls, query_setters};
+
+deployment_collection! {
+    /// The runs of one deployment; from [`DeploymentHandle::runs`](super::DeploymentHandle::runs).
+    Runs
+}
+
+impl Runs {
+    /// Reads a run.
+    pub fn get(&self, id: &RunId) -> GetRunCall {
+        let path = ["v1", "deployments", self.deployment.as_str(), "runs", id.as_str()];
+        GetRunCall { call: Call::new(&self.client, Method::GET, &path) }
+    }
+
+    /// Lists runs, a page at a time.
+    pub fn list(&self) -> ListRunsCall {
+        let path = ["v1", "deployments", self.deployment.as_str(), "runs"];
+        ListRunsCall { call: Call::new(&self.client, Method::GET, &path) }
+    }
+}
+
+calls! {
+    /// `GET /v1/deployments/{deployment_id}/runs/{run_id}`, from [`Runs::get`]. Needs the scope
+    /// `deployments:read`.
+    GetRunCall -> Run;
+    /// `GET /v1/deployments/{deployment_id}/runs`, from [`Runs::list`]. Needs the scope `deployments:read`.
+    ///
+    /// A page may be empty and still not be the last: go on while it has a `next_cursor`.
+    ListRunsCall -> Page<Run>;
+}
+
+query_setters!(ListRunsCall {
+    /// Sets how many to answer at most, 1 to 100. Default: 20.
+    limit: u32,
+    /// Goes on where the page before ended: at its `next_cursor`.
+    cursor: Cursor,
+});

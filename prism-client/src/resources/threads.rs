@@ -1,0 +1,55 @@
+//! Threads: conversations with an agent.
+
+use prism_types::{CreateThread, Cursor, Page, Thread, ThreadId, ThreadSummary};
+use reqwest::Method;
+
+use super::deployment_collection;
+use crate::call::{Call, calls, query_setters};
+
+deployment_collection! {
+    /// The threads of one deployment; from [`DeploymentHandle::threads`](super::DeploymentHandle::threads).
+    Threads
+}
+
+impl Threads {
+    /// Creates a thread. It starts no work: send a message to it.
+    pub fn create(&self, request: CreateThread) -> CreateThreadCall {
+        CreateThreadCall { call: self.all(Method::POST).body(&request) }
+    }
+
+    /// Reads a thread with its messages.
+    pub fn get(&self, id: &ThreadId) -> GetThreadCall {
+        let path = ["v1", "deployments", self.deployment.as_str(), "threads", id.as_str()];
+        GetThreadCall { call: Call::new(&self.client, Method::GET, &path) }
+    }
+
+    /// Lists threads, a page at a time.
+    pub fn list(&self) -> ListThreadsCall {
+        ListThreadsCall { call: self.all(Method::GET) }
+    }
+
+    fn all(&self, method: Method) -> Call {
+        Call::new(&self.client, method, &["v1", "deployments", self.deployment.as_str(), "threads"])
+    }
+}
+
+calls! {
+    /// `POST /v1/deployments/{deployment_id}/threads`, from [`Threads::create`]. Needs the scope
+    /// `deployments:write`.
+    CreateThreadCall -> Thread;
+    /// `GET /v1/deployments/{deployment_id}/threads/{thread_id}`, from [`Threads::get`]. Needs the scope
+    /// `deployments:read`.
+    GetThreadCall -> Thread;
+    /// `GET /v1/deployments/{deployment_id}/threads`, from [`Threads::list`]. Needs the scope
+    /// `deployments:read`.
+    ///
+    /// A page may be empty and still not be the last: go on while it has a `next_cursor`.
+    ListThreadsCall -> Page<ThreadSummary>;
+}
+
+query_setters!(ListThreadsCall {
+    /// Sets how many to answer at most, 1 to 100. Default: 20.
+    limit: u32,
+    /// Goes on where the page before ended: at its `next_cursor`.
+    cursor: Cursor,
+});

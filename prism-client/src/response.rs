@@ -1,0 +1,76 @@
+//! An answer with what came around it.
+
+use std::{fmt, ops::Deref};
+
+use reqwest::{StatusCode, header::HeaderMap};
+
+/// What a call answered: the value, and the status and headers of the HTTP answer.
+///
+/// It dereferences to the value.
+///
+/// ```no_run
+/// # async fn example(client: prism_client::Client) -> Result<(), prism_client::Error> {
+/// let page = client.deployments().list().await?;
+/// println!("{} deployments, request {:?}", page.data.len(), page.request_id());
+/// let deployments = page.into_inner().data;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Response<T> {
+    value: T,
+    status: StatusCode,
+    headers: HeaderMap,
+}
+
+impl<T> Response<T> {
+    pub(crate) fn new(value: T, status: StatusCode, headers: HeaderMap) -> Self {
+        Self { value, status, headers }
+    }
+
+    /// The value alone.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+
+    /// The HTTP status: 200 to 299.
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// The id that the server gave the request (header `x-request-id`); name it in reports.
+    pub fn request_id(&self) -> Option<&str> {
+        self.header("x-request-id")
+    }
+
+    /// The first value of a header, whatever the case of its name; `None` when it is absent or not visible
+    /// ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+impl<T> Deref for Response<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> AsRef<T> for Response<T> {
+    fn as_ref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// Without the headers: only what is known to be harmless is printed.
+impl<T: fmt::Debug> fmt::Debug for Response<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("value", &self.value)
+            .field("status", &self.status())
+            .field("request_id", &self.request_id())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,275 @@
+//! The store in memory: the model of what a store does.
+//!
+//! One lock around plain maps. It is written to be obviously right: a read goes through the whole map where
+//! that is the shortest way to say it. Use it for tests, for demonstrations and as the reference of the
+//! conformance suite; nothing survives the process.
+
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::FutureExt as _;
+use prism_types::{DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId};
+
+use self::state::State;
+use super::Listener;
+use crate::{
+    domain::{
+        approval::Approval,
+        deployment::{AgentSpec, Deployment, DeploymentState},
+        event::LoggedEvent,
+        instance::Instance,
+        message::Message,
+        run::{Run, RunState},
+        secret::SealedSecret,
+        skill::SkillRecord,
+        tenant::{ApiKey, Tenant},
+        thread::Thread,
+    },
+    ports::{AppendListener, BoxFuture, Commit, DeploymentFilter, ListQuery, Store, StoreResult},
+};
+
+/// A store that forgets everything when it is dropped.
+#[derive(Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+    listener: Listener,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A commit that panics half way has a bug anyhow; the other callers should still get their answers.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T: Send + 'static>(&self, read: impl FnOnce(&State) -> T) -> BoxFuture<'static, StoreResult<T>> {
+        futures::future::ready(Ok(read(&self.state()))).boxed()
+    }
+}
+
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
+
+impl Store for MemoryStore {
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<()>> {
+        async move {
+            // The listener is told under the lock, so that it hears of events in the order of the log.
+            let mut state = self.state();
+            let events = state.commit(commit)?;
+            self.listener.tell(&events);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn set_append_listener(&self, listener: Arc<dyn AppendListener>) {
+        self.listener.set(listener);
+    }
+
+    fn ping(&self) -> BoxFuture<'_, StoreResult<()>> {
+        self.read(|_| ())
+    }
+
+    fn tenant<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
+        self.read(|state| state.tenants.get(id).cloned())
+    }
+
+    fn tenants(&self, query: ListQuery<TenantId>) -> BoxFuture<'_, StoreResult<Vec<Tenant>>> {
+        self.read(|state| page(state.tenants.values(), |tenant| &tenant.id, &query))
+    }
+
+    fn tenant_by_name<'a>(&'a self, name: &'a str) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
+        self.read(|state| state.tenants.values().find(|tenant| tenant.name == name).cloned())
+    }
+
+    fn api_key_by_hash<'a>(&'a self, hash: &'a [u8; 32]) -> BoxFuture<'a, StoreResult<Option<ApiKey>>> {
+        self.read(|state| state.api_keys.values().find(|key| key.hash == *hash).cloned())
+    }
+
+    fn api_keys<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, StoreResult<Vec<ApiKey>>> {
+        self.read(|state| {
+            let keys = state.api_keys.values().filter(|key| key.tenant_id == *tenant);
+            page(keys, |key| &key.id, &ListQuery { before: None, limit: 1000 })
+        })
+    }
+
+    fn secret<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        reference: &'a SecretRef,
+    ) -> BoxFuture<'a, StoreResult<Option<SealedSecret>>> {
+        self.read(|state| state.secrets.get(&(tenant.clone(), reference.clone())).cloned())
+    }
+
+    fn secrets<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, StoreResult<Vec<SealedSecret>>> {
+        self.read(|state| {
+            let secrets = state.secrets.values().filter(|secret| secret.tenant_id == *tenant);
+            secrets.take(10_000).cloned().collect()
+        })
+    }
+
+    fn deployment<'a>(&'a self, id: &'a DeploymentId) -> BoxFuture<'a, StoreResult<Option<Deployment>>> {
+        self.read(|state| state.deployments.get(id).cloned())
+    }
+
+    fn deployments<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        filter: &'a DeploymentFilter,
+        query: ListQuery<DeploymentId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Deployment>>> {
+        self.read(|state| {
+            let deployments = state.deployments.values().filter(|deployment| {
+                deployment.tenant_id == *tenant
+                    && deployment.state != DeploymentState::Deleted
+                    && filter.customer_id.as_ref().is_none_or(|customer| deployment.customer_id == *customer)
+                    && filter.state.is_none_or(|state| deployment.state == state)
+            });
+            page(deployments, |deployment| &deployment.id, &query)
+        })
+    }
+
+    fn deployments_in_state<'a>(
+        &'a self,
+        state: DeploymentState,
+        after: Option<&'a DeploymentId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Deployment>>> {
+        self.read(|tables| {
+            let deployments = tables.deployments.values().filter(|deployment| deployment.state == state);
+            let later = deployments.filter(|deployment| after.is_none_or(|after| deployment.id > *after));
+            later.take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn spec<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        version: u32,
+    ) -> BoxFuture<'a, StoreResult<Option<AgentSpec>>> {
+        self.read(|state| state.specs.get(&(deployment.clone(), version)).cloned())
+    }
+
+    fn skills<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<Vec<SkillRecord>>> {
+        self.read(|state| {
+            state.skills.values().filter(|skill| skill.deployment_id == *deployment).cloned().collect()
+        })
+    }
+
+    fn instance<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, StoreResult<Option<Instance>>> {
+        self.read(|state| state.instances.get(id).cloned())
+    }
+
+    fn thread<'a>(&'a self, id: &'a ThreadId) -> BoxFuture<'a, StoreResult<Option<Thread>>> {
+        self.read(|state| state.threads.get(id).cloned())
+    }
+
+    fn threads<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        query: ListQuery<ThreadId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Thread>>> {
+        self.read(|state| {
+            let threads = state.threads.values().filter(|thread| thread.deployment_id == *deployment);
+            page(threads, |thread| &thread.id, &query)
+        })
+    }
+
+    fn messages<'a>(
+        &'a self,
+        thread: &'a ThreadId,
+        after: u64,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Message>>> {
+        self.read(|state| {
+            let messages = state.messages.range((thread.clone(), after)..=(thread.clone(), u64::MAX));
+            let later = messages.map(|(_, message)| message).filter(|message| message.position > after);
+            later.take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn run<'a>(&'a self, id: &'a RunId) -> BoxFuture<'a, StoreResult<Option<Run>>> {
+        self.read(|state| state.runs.get(id).cloned())
+    }
+
+    fn runs<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        query: ListQuery<RunId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Run>>> {
+        self.read(|state| {
+            let runs = state.runs.values().filter(|run| run.deployment_id == *deployment);
+            page(runs, |run| &run.id, &query)
+        })
+    }
+
+    fn unfinished_run<'a>(&'a self, thread: &'a ThreadId) -> BoxFuture<'a, StoreResult<Option<Run>>> {
+        self.read(|state| state.unfinished_run(thread).cloned())
+    }
+
+    fn running_runs<'a>(
+        &'a self,
+        after: Option<&'a RunId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Run>>> {
+        self.read(|state| {
+            let running = state.runs.values().filter(|run| run.state == RunState::Running);
+            let later = running.filter(|run| after.is_none_or(|after| run.id > *after));
+            later.take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn open_approval<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, StoreResult<Option<Approval>>> {
+        self.read(|state| {
+            let newest_first = state.approvals.values().rev();
+            let mut open =
+                newest_first.filter(|approval| approval.run_id == *run && approval.resolved_at.is_none());
+            open.next().cloned()
+        })
+    }
+
+    fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>> {
+        self.read(|state| state.last_sequences.get(deployment).copied().unwrap_or(0))
+    }
+
+    fn events<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        after: u64,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<LoggedEvent>>> {
+        self.read(|state| state.events_after(deployment, after).take(limit as usize).cloned().collect())
+    }
+
+    fn run_events<'a>(
+        &'a self,
+        run: &'a RunId,
+        deployment: &'a DeploymentId,
+        after: u64,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<LoggedEvent>>> {
+        self.read(|state| {
+            let events = state.events_after(deployment, after);
+            let of_run = events.filter(|logged| logged.event.run_id.as_ref() == Some(run));
+            of_run.take(limit as usize).cloned().collect()
+        })
+    }
+}
+
+/// The page of `records`, which are in ascending order of their ids.
+fn page<'a, T: Clone + 'a, Id: Ord>(
+    records: impl DoubleEndedIterator<Item = &'a T>,
+    id: impl Fn(&T) -> &Id,
+    query: &ListQuery<Id>,
+) -> Vec<T> {
+    let older = records.rev().filter(|record| query.before.as_ref().is_none_or(|before| id(record) < before));
+    older.take(query.limit as usize).cloned().collect()
+}

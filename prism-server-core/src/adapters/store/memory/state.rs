@@ -1,0 +1,408 @@
+//! The maps of the store in memory, and how a commit changes them.
+//!
+//! Every change goes through [`Change::put`] or [`Change::remove`], which note how to undo it. When a write is
+//! refused, what the commit did before is undone in reverse order.
+
+use std::collections::BTreeMap;
+
+use prism_types::{
+    ApiKeyId, ApprovalId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId, Timestamp,
+};
+
+use super::super::storable;
+use crate::{
+    domain::{
+        approval::Approval,
+        deployment::{AgentSpec, Deployment},
+        event::{LoggedEvent, NewEvent},
+        instance::Instance,
+        message::Message,
+        run::Run,
+        secret::SealedSecret,
+        skill::SkillRecord,
+        tenant::{ApiKey, Tenant},
+        thread::Thread,
+    },
+    ports::{Commit, StoreError, StoreResult, Write},
+};
+
+/// Everything that is kept.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) tenants: BTreeMap<TenantId, Tenant>,
+    pub(super) api_keys: BTreeMap<ApiKeyId, ApiKey>,
+    pub(super) secrets: BTreeMap<(TenantId, SecretRef), SealedSecret>,
+    pub(super) deployments: BTreeMap<DeploymentId, Deployment>,
+    /// The last sequence of each deployment's log; kept apart from the events, which may be trimmed.
+    pub(super) last_sequences: BTreeMap<DeploymentId, u64>,
+    pub(super) specs: BTreeMap<(DeploymentId, u32), AgentSpec>,
+    /// By deployment and place in its order.
+    pub(super) skills: BTreeMap<(DeploymentId, usize), SkillRecord>,
+    pub(super) instances: BTreeMap<InstanceId, Instance>,
+    pub(super) threads: BTreeMap<ThreadId, Thread>,
+    pub(super) messages: BTreeMap<(ThreadId, u64), Message>,
+    pub(super) runs: BTreeMap<RunId, Run>,
+    pub(super) approvals: BTreeMap<ApprovalId, Approval>,
+    pub(super) events: BTreeMap<(DeploymentId, u64), LoggedEvent>,
+}
+
+impl State {
+    /// Carries out all changes or none; returns the appended events.
+    pub(super) fn commit(&mut self, commit: Commit) -> StoreResult<Vec<LoggedEvent>> {
+        let mut change = Change { state: self, undo: Vec::new(), events: Vec::new() };
+        for write in commit.into_writes() {
+            if let Err(error) = change.apply(write) {
+                change.roll_back();
+                return Err(error);
+            }
+        }
+        Ok(change.events)
+    }
+
+    pub(super) fn unfinished_run(&self, thread: &ThreadId) -> Option<&Run> {
+        self.runs.values().find(|run| run.thread_id == *thread && !run.state.is_terminal())
+    }
+
+    pub(super) fn events_after(
+        &self,
+        deployment: &DeploymentId,
+        after: u64,
+    ) -> impl Iterator<Item = &LoggedEvent> {
+        let range = (deployment.clone(), after)..=(deployment.clone(), u64::MAX);
+        self.events.range(range).map(|(_, event)| event).filter(move |event| event.sequence > after)
+    }
+}
+
+/// A map of the state.
+type Table<K, V> = fn(&mut State) -> &mut BTreeMap<K, V>;
+
+type Undo = Box<dyn FnOnce(&mut State)>;
+
+/// A commit under way.
+struct Change<'a> {
+    state: &'a mut State,
+    undo: Vec<Undo>,
+    events: Vec<LoggedEvent>,
+}
+
+impl Change<'_> {
+    fn put<K: Ord + Clone + 'static, V: 'static>(&mut self, table: Table<K, V>, key: K, value: V) {
+        let before = table(self.state).insert(key.clone(), value);
+        self.undo.push(Box::new(move |state| {
+            match before {
+                Some(before) => table(state).insert(key, before),
+                None => table(state).remove(&key),
+            };
+        }));
+    }
+
+    fn remove<K: Ord + Clone + 'static, V: 'static>(&mut self, table: Table<K, V>, key: &K) -> bool {
+        let Some(before) = table(self.state).remove(key) else { return false };
+        let key = key.clone();
+        self.undo.push(Box::new(move |state| {
+            table(state).insert(key, before);
+        }));
+        true
+    }
+
+    fn remove_where<K: Ord + Clone + 'static, V: 'static>(
+        &mut self,
+        table: Table<K, V>,
+        doomed: impl Fn(&K, &V) -> bool,
+    ) {
+        let entries = table(self.state).iter();
+        let keys: Vec<K> =
+            entries.filter(|(key, value)| doomed(key, value)).map(|(key, _)| key.clone()).collect();
+        for key in &keys {
+            self.remove(table, key);
+        }
+    }
+
+    /// Puts something new.
+    fn insert<K: Ord + Clone + 'static, V: 'static>(
+        &mut self,
+        noun: &'static str,
+        table: Table<K, V>,
+        key: K,
+        value: V,
+    ) -> StoreResult<()> {
+        if table(self.state).contains_key(&key) {
+            return Err(StoreError::Conflict(noun));
+        }
+        self.put(table, key, value);
+        Ok(())
+    }
+
+    fn roll_back(self) {
+        for undo in self.undo.into_iter().rev() {
+            undo(self.state);
+        }
+    }
+
+    fn apply(&mut self, write: Write) -> StoreResult<()> {
+        match write {
+            Write::InsertTenant(tenant) => self.insert_tenant(tenant),
+            Write::UpdateTenant(tenant) => self.update_tenant(tenant),
+            Write::InsertApiKey(key) => self.insert_api_key(key),
+            Write::RevokeApiKey(tenant, key, at) => self.revoke_api_key(&tenant, &key, at),
+            Write::PutSecret(secret) => {
+                let key = (secret.tenant_id.clone(), secret.reference.clone());
+                self.put(|state| &mut state.secrets, key, secret);
+                Ok(())
+            }
+            Write::DeleteSecret(tenant, reference) => {
+                existed("secret", self.remove(|state| &mut state.secrets, &(tenant, reference)))
+            }
+            Write::InsertDeployment(deployment) => self.insert_deployment(deployment),
+            Write::UpdateDeployment(deployment) => self.update_deployment(deployment),
+            Write::InsertSpec(deployment, version, spec) => {
+                self.need_deployment(&deployment)?;
+                self.insert("specification", |state| &mut state.specs, (deployment, version), spec)
+            }
+            Write::ReplaceSkills(deployment, skills) => self.replace_skills(&deployment, skills),
+            Write::UpdateSkill(skill) => self.update_skill(skill),
+            Write::InsertInstance(instance) => {
+                storable(instance.revision, "instances.revision")?;
+                self.need_deployment(&instance.deployment_id)?;
+                self.insert("instance", |state| &mut state.instances, instance.id.clone(), instance)
+            }
+            Write::UpdateInstance(instance) => self.update_instance(instance),
+            Write::InsertThread(thread) => {
+                self.need_deployment(&thread.deployment_id)?;
+                let last_activity_at = thread.created_at;
+                let thread = Thread { message_count: 0, last_activity_at, ..thread };
+                self.insert("thread", |state| &mut state.threads, thread.id.clone(), thread)
+            }
+            Write::SetThreadTitle(id, title) => {
+                let thread = self.thread(&id)?;
+                self.put(|state| &mut state.threads, id, Thread { title, ..thread });
+                Ok(())
+            }
+            Write::InsertMessage(message) => self.insert_message(message),
+            Write::InsertRun(run) => self.insert_run(run),
+            Write::UpdateRun(run) => self.update_run(run),
+            Write::InsertApproval(approval) => {
+                self.need_deployment(&approval.deployment_id)?;
+                let run = self.state.runs.get(&approval.run_id);
+                existed("run", run.is_some_and(|run| run.deployment_id == approval.deployment_id))?;
+                self.insert("approval", |state| &mut state.approvals, approval.id.clone(), approval)
+            }
+            Write::ResolveApproval(id, answer, at) => self.resolve_approval(id, answer, at),
+            Write::Append(event) => self.append(event),
+            Write::TrimEvents(deployment, count) => {
+                let oldest = self.state.events_after(&deployment, 0).take(count as usize);
+                let keys: Vec<_> =
+                    oldest.map(|logged| (logged.event.deployment_id.clone(), logged.sequence)).collect();
+                for key in &keys {
+                    self.remove(|state| &mut state.events, key);
+                }
+                Ok(())
+            }
+            Write::PurgeDeployment(deployment) => {
+                self.purge(&deployment);
+                Ok(())
+            }
+        }
+    }
+
+    fn insert_tenant(&mut self, tenant: Tenant) -> StoreResult<()> {
+        check_tenant(&tenant)?;
+        if self.state.tenants.values().any(|other| other.name == tenant.name) {
+            return Err(StoreError::Conflict("tenant"));
+        }
+        self.insert("tenant", |state| &mut state.tenants, tenant.id.clone(), tenant)
+    }
+
+    fn update_tenant(&mut self, tenant: Tenant) -> StoreResult<()> {
+        check_tenant(&tenant)?;
+        let before = current("tenant", self.state.tenants.get(&tenant.id), tenant.revision, |t| t.revision)?;
+        if self.state.tenants.values().any(|other| other.name == tenant.name && other.id != tenant.id) {
+            return Err(StoreError::Conflict("tenant"));
+        }
+        let tenant = Tenant { created_at: before.created_at, revision: tenant.revision + 1, ..tenant };
+        self.put(|state| &mut state.tenants, tenant.id.clone(), tenant);
+        Ok(())
+    }
+
+    fn insert_api_key(&mut self, key: ApiKey) -> StoreResult<()> {
+        if self.state.api_keys.values().any(|other| other.hash == key.hash) {
+            return Err(StoreError::Conflict("api key"));
+        }
+        self.insert("api key", |state| &mut state.api_keys, key.id.clone(), key)
+    }
+
+    fn revoke_api_key(&mut self, tenant: &TenantId, id: &ApiKeyId, at: Timestamp) -> StoreResult<()> {
+        let key = self.state.api_keys.get(id).filter(|key| key.tenant_id == *tenant).cloned();
+        let key = key.ok_or(StoreError::Missing("api key"))?;
+        let revoked_at = key.revoked_at.or(Some(at));
+        self.put(|state| &mut state.api_keys, id.clone(), ApiKey { revoked_at, ..key });
+        Ok(())
+    }
+
+    fn insert_deployment(&mut self, deployment: Deployment) -> StoreResult<()> {
+        storable(deployment.revision, "deployments.revision")?;
+        let id = deployment.id.clone();
+        self.insert("deployment", |state| &mut state.deployments, id.clone(), deployment)?;
+        self.put(|state| &mut state.last_sequences, id, 0);
+        Ok(())
+    }
+
+    fn update_deployment(&mut self, deployment: Deployment) -> StoreResult<()> {
+        storable(deployment.revision, "deployments.revision")?;
+        let before = self.state.deployments.get(&deployment.id);
+        let before = current("deployment", before, deployment.revision, |d| d.revision)?;
+        let deployment = Deployment {
+            tenant_id: before.tenant_id.clone(),
+            created_at: before.created_at,
+            revision: deployment.revision + 1,
+            ..deployment
+        };
+        self.put(|state| &mut state.deployments, deployment.id.clone(), deployment);
+        Ok(())
+    }
+
+    fn replace_skills(&mut self, deployment: &DeploymentId, skills: Vec<SkillRecord>) -> StoreResult<()> {
+        self.need_deployment(deployment)?;
+        self.remove_where(|state| &mut state.skills, |(owner, _), _| owner == deployment);
+        for (place, skill) in skills.into_iter().enumerate() {
+            if self.state.skills.values().any(|other| other.id == skill.id) {
+                return Err(StoreError::Conflict("skill"));
+            }
+            let skill = SkillRecord { deployment_id: deployment.clone(), ..skill };
+            self.put(|state| &mut state.skills, (deployment.clone(), place), skill);
+        }
+        Ok(())
+    }
+
+    fn update_skill(&mut self, skill: SkillRecord) -> StoreResult<()> {
+        let mut of_deployment =
+            self.state.skills.iter().filter(|(_, other)| other.deployment_id == skill.deployment_id);
+        let found = of_deployment.find(|(_, other)| other.id == skill.id);
+        let (key, before) = found.ok_or(StoreError::Missing("skill"))?;
+        let (key, skill) = (key.clone(), SkillRecord { created_at: before.created_at, ..skill });
+        self.put(|state| &mut state.skills, key, skill);
+        Ok(())
+    }
+
+    fn update_instance(&mut self, instance: Instance) -> StoreResult<()> {
+        storable(instance.revision, "instances.revision")?;
+        let before = self.state.instances.get(&instance.id);
+        let before = current("instance", before, instance.revision, |i| i.revision)?;
+        let deployment_id = before.deployment_id.clone();
+        let instance = Instance { deployment_id, revision: instance.revision + 1, ..instance };
+        self.put(|state| &mut state.instances, instance.id.clone(), instance);
+        Ok(())
+    }
+
+    fn insert_message(&mut self, message: Message) -> StoreResult<()> {
+        let thread = self.thread(&message.thread_id)?;
+        let position = thread.message_count + 1;
+        let thread = Thread { message_count: position, last_activity_at: message.created_at, ..thread };
+        self.put(|state| &mut state.threads, thread.id.clone(), thread);
+        let key = (message.thread_id.clone(), position);
+        self.insert("message", |state| &mut state.messages, key, Message { position, ..message })
+    }
+
+    fn insert_run(&mut self, run: Run) -> StoreResult<()> {
+        check_run(&run)?;
+        self.need_deployment(&run.deployment_id)?;
+        let thread = self.state.threads.get(&run.thread_id);
+        existed("thread", thread.is_some_and(|thread| thread.deployment_id == run.deployment_id))?;
+        if !run.state.is_terminal() && self.state.unfinished_run(&run.thread_id).is_some() {
+            return Err(StoreError::Conflict("run"));
+        }
+        self.insert("run", |state| &mut state.runs, run.id.clone(), run)
+    }
+
+    fn update_run(&mut self, run: Run) -> StoreResult<()> {
+        check_run(&run)?;
+        let before = current("run", self.state.runs.get(&run.id), run.revision, |r| r.revision)?;
+        let run = Run {
+            deployment_id: before.deployment_id.clone(),
+            thread_id: before.thread_id.clone(),
+            created_at: before.created_at,
+            revision: run.revision + 1,
+            ..run
+        };
+        let unfinished = self.state.unfinished_run(&run.thread_id);
+        if !run.state.is_terminal() && unfinished.is_some_and(|other| other.id != run.id) {
+            return Err(StoreError::Conflict("run"));
+        }
+        self.put(|state| &mut state.runs, run.id.clone(), run);
+        Ok(())
+    }
+
+    fn resolve_approval(&mut self, id: ApprovalId, answer: Option<String>, at: Timestamp) -> StoreResult<()> {
+        let approval = self.state.approvals.get(&id).cloned().ok_or(StoreError::Missing("approval"))?;
+        if approval.resolved_at.is_some() {
+            return Err(StoreError::Conflict("approval"));
+        }
+        let approval = Approval { answer, resolved_at: Some(at), ..approval };
+        self.put(|state| &mut state.approvals, id, approval);
+        Ok(())
+    }
+
+    fn append(&mut self, event: NewEvent) -> StoreResult<()> {
+        let deployment = event.deployment_id.clone();
+        let last = self.state.last_sequences.get(&deployment).copied();
+        let sequence = last.ok_or(StoreError::Missing("deployment"))? + 1;
+        self.put(|state| &mut state.last_sequences, deployment.clone(), sequence);
+        let logged = LoggedEvent { sequence, event };
+        self.events.push(logged.clone());
+        self.put(|state| &mut state.events, (deployment, sequence), logged);
+        Ok(())
+    }
+
+    fn purge(&mut self, id: &DeploymentId) {
+        let of_deployment = |thread: &Thread| thread.deployment_id == *id;
+        let threads: Vec<_> =
+            self.state.threads.values().filter(|t| of_deployment(t)).map(|t| t.id.clone()).collect();
+        self.remove_where(|state| &mut state.messages, |(thread, _), _| threads.contains(thread));
+        self.remove_where(|state| &mut state.threads, |_, thread| of_deployment(thread));
+        self.remove_where(|state| &mut state.specs, |(owner, _), _| owner == id);
+        self.remove_where(|state| &mut state.skills, |(owner, _), _| owner == id);
+        self.remove_where(|state| &mut state.instances, |_, instance| instance.deployment_id == *id);
+        self.remove_where(|state| &mut state.runs, |_, run| run.deployment_id == *id);
+        self.remove_where(|state| &mut state.approvals, |_, approval| approval.deployment_id == *id);
+        self.remove_where(|state| &mut state.events, |(owner, _), _| owner == id);
+        self.remove(|state| &mut state.last_sequences, id);
+        self.remove(|state| &mut state.deployments, id);
+    }
+
+    fn need_deployment(&self, id: &DeploymentId) -> StoreResult<()> {
+        existed("deployment", self.state.deployments.contains_key(id))
+    }
+
+    fn thread(&self, id: &ThreadId) -> StoreResult<Thread> {
+        self.state.threads.get(id).cloned().ok_or(StoreError::Missing("thread"))
+    }
+}
+
+/// The record to update, when it exists and has the revision that was read.
+fn current<'a, T>(
+    noun: &'static str,
+    record: Option<&'a T>,
+    read: u64,
+    revision: impl Fn(&T) -> u64,
+) -> StoreResult<&'a T> {
+    let record = record.ok_or(StoreError::Missing(noun))?;
+    if revision(record) == read { Ok(record) } else { Err(StoreError::Conflict(noun)) }
+}
+
+fn existed(noun: &'static str, exists: bool) -> StoreResult<()> {
+    if exists { Ok(()) } else { Err(StoreError::Missing(noun)) }
+}
+
+fn check_tenant(tenant: &Tenant) -> StoreResult<()> {
+    storable(tenant.revision, "tenants.revision")?;
+    storable(tenant.credits.unwrap_or(0), "tenants.credits")?;
+    Ok(())
+}
+
+fn check_run(run: &Run) -> StoreResult<()> {
+    storable(run.revision, "runs.revision")?;
+    storable(run.read_position, "runs.read_position")?;
+    storable(run.usage.input_tokens, "runs.input_tokens")?;
+    storable(run.usage.output_tokens, "runs.output_tokens")?;
+    Ok(())
+}

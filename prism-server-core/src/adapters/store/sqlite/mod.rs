@@ -1,0 +1,335 @@
+//! The embedded store: one SQLite file, for a single node.
+//!
+//! # Writing
+//! One thread owns the only writing connection of the process. It takes whatever commits have come in
+//! meanwhile, carries them out in one transaction and syncs the file once for all of them ("group commit"):
+//! with `synchronous = FULL` the sync is nearly the whole price of a commit, and an acknowledged commit
+//! survives a loss of power. Within the group each commit has a savepoint, so that a refused one goes alone.
+//!
+//! Other processes may write to the file too, such as a command line tool that revokes a key. Nothing of the
+//! tables is kept in memory, so their changes are seen by the next read.
+//!
+//! # Reading
+//! Reads have connections of their own; in WAL mode they neither wait for the writer nor hold it up. No
+//! connection keeps a transaction open between two calls, so the log can always be checkpointed.
+//!
+//! * A *point read*, of one record by its key, runs on the calling thread and returns a ready future. It takes
+//!   some microseconds from the page cache; handing it to another thread and back would cost more than the
+//!   read, and would add that to every request.
+//! * A *scan*, of a list, a log or a conversation, can take as long as its page is large, so it runs on
+//!   tokio's blocking threads, at most [`readers::SCANS`] at a time. It must be called within a runtime.
+//!
+//! # Where things are
+//! `connection` opens the file, `migrations` makes the schema, `writer` is the thread, `write` the statements
+//! that change something, `readers` the pool, `queries` the statements that read, `rows` the way from columns
+//! to records, `errors` the way from SQLite's errors to the port's.
+
+mod connection;
+mod errors;
+mod migrations;
+mod queries;
+mod readers;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod write;
+mod writer;
+
+use std::{path::Path, sync::Arc};
+
+use futures::FutureExt as _;
+use prism_types::{DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId};
+use rusqlite::params;
+
+use self::{readers::Readers, writer::Writer};
+use super::Listener;
+use crate::{
+    domain::{
+        approval::Approval,
+        deployment::{AgentSpec, Deployment, DeploymentState},
+        event::LoggedEvent,
+        instance::Instance,
+        message::Message,
+        run::Run,
+        secret::SealedSecret,
+        skill::SkillRecord,
+        tenant::{ApiKey, Tenant},
+        thread::Thread,
+    },
+    ports::{AppendListener, BoxFuture, Commit, DeploymentFilter, ListQuery, Store, StoreResult},
+};
+
+/// A store in one SQLite file. Dropping it answers the last commits and closes the file.
+pub struct SqliteStore {
+    // Dropped in this order: the connection that closes last, the writer's, tidies the file up.
+    readers: Arc<Readers>,
+    writer: Writer,
+    listener: Listener,
+}
+
+impl SqliteStore {
+    /// Opens the file, which is created, readable by its owner only, when it does not exist, and brings its
+    /// schema up to date. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`](crate::ports::StoreError::Failed) when the file cannot be opened, is no database of this program, or was written
+    /// by a newer version of it. [`StoreError::Unavailable`](crate::ports::StoreError::Unavailable) when another process keeps it locked.
+    pub fn open(path: impl AsRef<Path>) -> StoreResult<Self> {
+        let path = path.as_ref();
+        let mut connection = connection::open_writer(path)?;
+        migrations::run(&mut connection)?;
+        let listener = Listener::default();
+        let writer = Writer::start(connection, listener.clone())?;
+        Ok(Self { readers: Arc::new(Readers::new(path)), writer, listener })
+    }
+
+    /// A point read; see the module's documentation.
+    fn point<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&rusqlite::Connection) -> StoreResult<T>,
+    ) -> BoxFuture<'static, StoreResult<T>> {
+        futures::future::ready(self.readers.read(read)).boxed()
+    }
+
+    /// A scan; see the module's documentation.
+    fn scan<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&rusqlite::Connection) -> StoreResult<T> + Send + 'static,
+    ) -> BoxFuture<'static, StoreResult<T>> {
+        Arc::clone(&self.readers).scan(read).boxed()
+    }
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.readers.path()).finish_non_exhaustive()
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<()>> {
+        self.writer.commit(commit).boxed()
+    }
+
+    fn set_append_listener(&self, listener: Arc<dyn AppendListener>) {
+        self.listener.set(listener);
+    }
+
+    fn ping(&self) -> BoxFuture<'_, StoreResult<()>> {
+        if !self.writer.is_alive() {
+            return futures::future::ready(Err(writer::closed())).boxed();
+        }
+        self.point(|connection| migrations::version(connection).map(|_| ()))
+    }
+
+    fn tenant<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
+        self.point(|connection| rows::one(connection, queries::TENANT, params![id.as_str()]))
+    }
+
+    fn tenants(&self, query: ListQuery<TenantId>) -> BoxFuture<'_, StoreResult<Vec<Tenant>>> {
+        self.scan(move |connection| {
+            rows::all(connection, queries::TENANTS, params![upper(&query), query.limit])
+        })
+    }
+
+    fn tenant_by_name<'a>(&'a self, name: &'a str) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
+        self.point(|connection| rows::one(connection, queries::TENANT_BY_NAME, params![name]))
+    }
+
+    fn api_key_by_hash<'a>(&'a self, hash: &'a [u8; 32]) -> BoxFuture<'a, StoreResult<Option<ApiKey>>> {
+        self.point(|connection| rows::one(connection, queries::API_KEY_BY_HASH, params![hash]))
+    }
+
+    fn api_keys<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, StoreResult<Vec<ApiKey>>> {
+        let tenant = tenant.clone();
+        self.scan(move |connection| rows::all(connection, queries::API_KEYS, params![tenant.as_str()]))
+    }
+
+    fn secret<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        reference: &'a SecretRef,
+    ) -> BoxFuture<'a, StoreResult<Option<SealedSecret>>> {
+        let key = params![tenant.as_str(), reference.as_str()];
+        self.point(|connection| rows::one(connection, queries::SECRET, key))
+    }
+
+    fn secrets<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, StoreResult<Vec<SealedSecret>>> {
+        let tenant = tenant.clone();
+        self.scan(move |connection| rows::all(connection, queries::SECRETS, params![tenant.as_str()]))
+    }
+
+    fn deployment<'a>(&'a self, id: &'a DeploymentId) -> BoxFuture<'a, StoreResult<Option<Deployment>>> {
+        self.point(|connection| rows::one(connection, queries::DEPLOYMENT, params![id.as_str()]))
+    }
+
+    fn deployments<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        filter: &'a DeploymentFilter,
+        query: ListQuery<DeploymentId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Deployment>>> {
+        let (tenant, filter) = (tenant.clone(), filter.clone());
+        self.scan(move |connection| {
+            let (tenant, before, limit) = (tenant.as_str(), upper(&query), query.limit);
+            match (filter.customer_id, filter.state.map(DeploymentState::as_str)) {
+                (None, None) => rows::all(connection, queries::DEPLOYMENTS, params![tenant, before, limit]),
+                (Some(customer), None) => rows::all(
+                    connection,
+                    queries::DEPLOYMENTS_OF_CUSTOMER,
+                    params![tenant, before, limit, customer],
+                ),
+                (None, Some(state)) => rows::all(
+                    connection,
+                    queries::DEPLOYMENTS_OF_TENANT_IN_STATE,
+                    params![tenant, before, limit, state],
+                ),
+                (Some(customer), Some(state)) => rows::all(
+                    connection,
+                    queries::DEPLOYMENTS_OF_CUSTOMER_IN_STATE,
+                    params![tenant, before, limit, customer, state],
+                ),
+            }
+        })
+    }
+
+    fn deployments_in_state<'a>(
+        &'a self,
+        state: DeploymentState,
+        after: Option<&'a DeploymentId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Deployment>>> {
+        let after = lower(after);
+        self.scan(move |connection| {
+            rows::all(connection, queries::DEPLOYMENTS_IN_STATE, params![state.as_str(), after, limit])
+        })
+    }
+
+    fn spec<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        version: u32,
+    ) -> BoxFuture<'a, StoreResult<Option<AgentSpec>>> {
+        let key = params![deployment.as_str(), version];
+        self.point(|connection| rows::one(connection, queries::SPEC, key))
+    }
+
+    fn skills<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<Vec<SkillRecord>>> {
+        let deployment = deployment.clone();
+        self.scan(move |connection| rows::all(connection, queries::SKILLS, params![deployment.as_str()]))
+    }
+
+    fn instance<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, StoreResult<Option<Instance>>> {
+        self.point(|connection| rows::one(connection, queries::INSTANCE, params![id.as_str()]))
+    }
+
+    fn thread<'a>(&'a self, id: &'a ThreadId) -> BoxFuture<'a, StoreResult<Option<Thread>>> {
+        self.point(|connection| rows::one(connection, queries::THREAD, params![id.as_str()]))
+    }
+
+    fn threads<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        query: ListQuery<ThreadId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Thread>>> {
+        let deployment = deployment.clone();
+        self.scan(move |connection| {
+            let page = params![deployment.as_str(), upper(&query), query.limit];
+            rows::all(connection, queries::THREADS, page)
+        })
+    }
+
+    fn messages<'a>(
+        &'a self,
+        thread: &'a ThreadId,
+        after: u64,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Message>>> {
+        let thread = thread.clone();
+        self.scan(move |connection| {
+            rows::all(connection, queries::MESSAGES, params![thread.as_str(), position(after), limit])
+        })
+    }
+
+    fn run<'a>(&'a self, id: &'a RunId) -> BoxFuture<'a, StoreResult<Option<Run>>> {
+        self.point(|connection| rows::one(connection, queries::RUN, params![id.as_str()]))
+    }
+
+    fn runs<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        query: ListQuery<RunId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Run>>> {
+        let deployment = deployment.clone();
+        self.scan(move |connection| {
+            let page = params![deployment.as_str(), upper(&query), query.limit];
+            rows::all(connection, queries::RUNS, page)
+        })
+    }
+
+    fn unfinished_run<'a>(&'a self, thread: &'a ThreadId) -> BoxFuture<'a, StoreResult<Option<Run>>> {
+        self.point(|connection| rows::one(connection, queries::UNFINISHED_RUN, params![thread.as_str()]))
+    }
+
+    fn running_runs<'a>(
+        &'a self,
+        after: Option<&'a RunId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Run>>> {
+        let after = lower(after);
+        self.scan(move |connection| rows::all(connection, queries::RUNNING_RUNS, params![after, limit]))
+    }
+
+    fn open_approval<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, StoreResult<Option<Approval>>> {
+        self.point(|connection| rows::one(connection, queries::OPEN_APPROVAL, params![run.as_str()]))
+    }
+
+    fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>> {
+        self.point(|connection| {
+            let head: Option<rows::Head> =
+                rows::one(connection, queries::LAST_SEQUENCE, params![deployment.as_str()])?;
+            Ok(head.map_or(0, |head| head.0))
+        })
+    }
+
+    fn events<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        after: u64,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<LoggedEvent>>> {
+        let deployment = deployment.clone();
+        self.scan(move |connection| {
+            rows::all(connection, queries::EVENTS, params![deployment.as_str(), position(after), limit])
+        })
+    }
+
+    fn run_events<'a>(
+        &'a self,
+        run: &'a RunId,
+        deployment: &'a DeploymentId,
+        after: u64,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<LoggedEvent>>> {
+        let (run, deployment) = (run.clone(), deployment.clone());
+        self.scan(move |connection| {
+            let page = params![deployment.as_str(), position(after), limit, run.as_str()];
+            rows::all(connection, queries::RUN_EVENTS, page)
+        })
+    }
+}
+
+/// What the ids of a page are below. `~` is greater than every id, which is ASCII and starts with a letter.
+fn upper<Id: AsRef<str>>(query: &ListQuery<Id>) -> &str {
+    query.before.as_ref().map_or("~", AsRef::as_ref)
+}
+
+/// What the ids of a page are above; the empty text is less than every id.
+fn lower<Id: AsRef<str>>(after: Option<&Id>) -> String {
+    after.map_or_else(String::new, |id| id.as_ref().to_owned())
+}
+
+/// A place in a log as a parameter. Nothing is behind the greatest that can be stored.
+fn position(after: u64) -> i64 {
+    i64::try_from(after).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,150 @@
+//! The statements that read. Each is answered from one index without sorting, which a test checks.
+
+/// The columns of a table in the order in which [`super::rows`] reads them.
+macro_rules! columns {
+    (tenants) => {
+        "id, name, credits, created_at, revision"
+    };
+    (api_keys) => {
+        "id, tenant_id, name, hash, scopes, created_at, revoked_at"
+    };
+    (secrets) => {
+        "tenant_id, reference, sealed, updated_at"
+    };
+    (deployments) => {
+        "id, tenant_id, customer_id, name, runtime, model, spec_version, default_thread, instance_id, \
+         persistent, state, error, created_at, revision"
+    };
+    (heads) => {
+        "last_sequence"
+    };
+    (specs) => {
+        "spec"
+    };
+    (skills) => {
+        "id, deployment_id, name, source, location, state, description, content, error, created_at"
+    };
+    (instances) => {
+        "id, deployment_id, state, restarts, revision"
+    };
+    (threads) => {
+        "id, deployment_id, title, message_count, last_activity_at, created_at"
+    };
+    (messages) => {
+        "thread_id, position, role, content, attachments, run_id, created_at"
+    };
+    (runs) => {
+        "id, deployment_id, thread_id, spec_version, state, attempts, checkpoint, read_position, \
+         input_tokens, output_tokens, error, created_at, ended_at, revision"
+    };
+    (approvals) => {
+        "id, deployment_id, run_id, summary, answer, created_at, resolved_at"
+    };
+    (events) => {
+        "deployment_id, sequence, run_id, thread_id, name, data, created_at"
+    };
+}
+
+macro_rules! queries {
+    ($($name:ident: $table:ident $rest:literal;)*) => {
+        $(pub(super) const $name: &str =
+            concat!("SELECT ", columns!($table), " FROM ", stringify!($table), " ", $rest);)*
+
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+queries! {
+    TENANT: tenants "WHERE id = ?1";
+    TENANTS: tenants "WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+    TENANT_BY_NAME: tenants "WHERE name = ?1";
+    API_KEY_BY_HASH: api_keys "WHERE hash = ?1";
+    API_KEYS: api_keys "WHERE tenant_id = ?1 ORDER BY id DESC LIMIT 1000";
+    SECRET: secrets "WHERE tenant_id = ?1 AND reference = ?2";
+    SECRETS: secrets "WHERE tenant_id = ?1 ORDER BY reference LIMIT 10000";
+    DEPLOYMENT: deployments "WHERE id = ?1";
+    // The conditions on `deleted` are the ones of the partial indexes, word by word.
+    DEPLOYMENTS: deployments
+        "WHERE tenant_id = ?1 AND id < ?2 AND state <> 'deleted' ORDER BY id DESC LIMIT ?3";
+    DEPLOYMENTS_OF_CUSTOMER: deployments
+        "WHERE tenant_id = ?1 AND customer_id = ?4 AND id < ?2 AND state <> 'deleted'
+         ORDER BY id DESC LIMIT ?3";
+    DEPLOYMENTS_OF_TENANT_IN_STATE: deployments
+        "WHERE tenant_id = ?1 AND state = ?4 AND id < ?2 AND state <> 'deleted' ORDER BY id DESC LIMIT ?3";
+    DEPLOYMENTS_OF_CUSTOMER_IN_STATE: deployments
+        "WHERE tenant_id = ?1 AND customer_id = ?4 AND state = ?5 AND id < ?2 AND state <> 'deleted'
+         ORDER BY id DESC LIMIT ?3";
+    DEPLOYMENTS_IN_STATE: deployments "WHERE state = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    SPEC: specs "WHERE deployment_id = ?1 AND version = ?2";
+    SKILLS: skills "WHERE deployment_id = ?1 ORDER BY position";
+    INSTANCE: instances "WHERE id = ?1";
+    THREAD: threads "WHERE id = ?1";
+    THREADS: threads "WHERE deployment_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    MESSAGES: messages "WHERE thread_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
+    RUN: runs "WHERE id = ?1";
+    RUNS: runs "WHERE deployment_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    UNFINISHED_RUN: runs "WHERE thread_id = ?1 AND state IN ('running', 'waiting_on_human')";
+    RUNNING_RUNS: runs "WHERE state = 'running' AND id > ?1 ORDER BY id LIMIT ?2";
+    OPEN_APPROVAL: approvals "WHERE run_id = ?1 AND resolved_at IS NULL ORDER BY id DESC LIMIT 1";
+    LAST_SEQUENCE: heads "WHERE deployment_id = ?1";
+    EVENTS: events "WHERE deployment_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
+    // Without being told, SQLite would take the log's primary key and pass over the events of all other runs.
+    RUN_EVENTS: events
+        "INDEXED BY events_of_run
+         WHERE run_id = ?4 AND deployment_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    /// What makes reads slow as tables grow: a pass over a table or an index, or a sort.
+    #[test]
+    fn every_query_is_a_range_of_one_index() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("migrations/0001_initial.sql")).unwrap();
+        for (name, sql) in ALL {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            for parameter in 1..=statement.parameter_count() {
+                statement.raw_bind_parameter(parameter, "x").unwrap();
+            }
+            let mut rows = statement.raw_query();
+            let mut plan = Vec::new();
+            while let Some(row) = rows.next().unwrap() {
+                plan.push(row.get::<_, String>("detail").unwrap());
+            }
+            assert!(plan.len() == 1 && plan[0].starts_with("SEARCH "), "{name}: {plan:?}");
+        }
+    }
+
+    #[test]
+    fn a_query_uses_the_index_made_for_it() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("migrations/0001_initial.sql")).unwrap();
+        for (sql, index) in [
+            (DEPLOYMENTS, "deployments_of_tenant (tenant_id=? AND id<?)"),
+            (DEPLOYMENTS_OF_CUSTOMER, "deployments_of_customer (tenant_id=? AND customer_id=? AND id<?)"),
+            (
+                DEPLOYMENTS_OF_TENANT_IN_STATE,
+                "deployments_of_tenant_in_state (tenant_id=? AND state=? AND id<?)",
+            ),
+            (
+                DEPLOYMENTS_OF_CUSTOMER_IN_STATE,
+                "deployments_of_customer_in_state (tenant_id=? AND customer_id=? AND state=? AND id<?)",
+            ),
+            (DEPLOYMENTS_IN_STATE, "deployments_in_state (state=? AND id>?)"),
+            (UNFINISHED_RUN, "runs_unfinished (thread_id=?)"),
+            (RUNNING_RUNS, "runs_running (id>?)"),
+            (OPEN_APPROVAL, "approvals_open (run_id=?)"),
+            (RUN_EVENTS, "events_of_run (run_id=? AND deployment_id=? AND sequence>?)"),
+        ] {
+            let plan = format!("EXPLAIN QUERY PLAN {sql}");
+            let mut statement = connection.prepare(&plan).unwrap();
+            let plan: String = statement.raw_query().next().unwrap().unwrap().get("detail").unwrap();
+            assert!(plan.ends_with(index), "{plan}");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! From columns to records.
+//!
+//! A value that does not fit, such as a word that no state has, is an error that names the table and the
+//! column. It never becomes a default, and the value is not told.
+
+use std::str::FromStr;
+
+use prism_types::{Attachment, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, types::FromSql};
+use serde::de::DeserializeOwned;
+
+use super::errors::failed;
+use crate::{
+    domain::{
+        approval::Approval,
+        deployment::{AgentSpec, Deployment, DeploymentState},
+        event::{LoggedEvent, NewEvent},
+        instance::{Instance, InstanceState},
+        message::Message,
+        run::{Run, RunState},
+        secret::SealedSecret,
+        skill::{SkillRecord, SkillState},
+        tenant::{ApiKey, Scopes, Tenant},
+        thread::Thread,
+    },
+    ports::{StoreError, StoreResult},
+};
+
+/// The record that a query finds, if any.
+pub(super) fn one<T: Record>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> StoreResult<Option<T>> {
+    let mut statement = connection.prepare_cached(sql).map_err(|error| failed(&error))?;
+    let found = statement.query_row(params, |row| Ok(T::read(&Columns { table: T::TABLE, row })));
+    found.optional().map_err(|error| failed(&error))?.transpose()
+}
+
+/// The records that a query finds, in its order.
+pub(super) fn all<T: Record>(connection: &Connection, sql: &str, params: impl Params) -> StoreResult<Vec<T>> {
+    let mut statement = connection.prepare_cached(sql).map_err(|error| failed(&error))?;
+    let mut rows = statement.query(params).map_err(|error| failed(&error))?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next().map_err(|error| failed(&error))? {
+        records.push(T::read(&Columns { table: T::TABLE, row })?);
+    }
+    Ok(records)
+}
+
+/// What a row of a table is read as; the columns come in the order of [`super::queries`].
+pub(super) trait Record: Sized {
+    /// The table, for errors.
+    const TABLE: &'static str;
+
+    /// Reads a row.
+    fn read(columns: &Columns<'_>) -> StoreResult<Self>;
+}
+
+/// A row and the table it is of.
+pub(super) struct Columns<'a> {
+    table: &'static str,
+    row: &'a Row<'a>,
+}
+
+impl Columns<'_> {
+    /// A column of one of SQLite's own types.
+    fn get<T: FromSql>(&self, at: usize) -> StoreResult<T> {
+        self.row.get(at).map_err(|_| self.unreadable(at))
+    }
+
+    /// A text that is checked, such as an id.
+    fn parsed<T: FromStr>(&self, at: usize) -> StoreResult<T> {
+        self.with_text(at, |text| text.parse().ok())
+    }
+
+    fn parsed_or_null<T: FromStr>(&self, at: usize) -> StoreResult<Option<T>> {
+        if self.is_null(at)? { Ok(None) } else { self.parsed(at).map(Some) }
+    }
+
+    /// A text that must be one of some words.
+    fn word<T>(&self, at: usize, parse: impl FnOnce(&str) -> Option<T>) -> StoreResult<T> {
+        self.with_text(at, parse)
+    }
+
+    fn json<T: DeserializeOwned>(&self, at: usize) -> StoreResult<T> {
+        self.with_text(at, |text| serde_json::from_str(text).ok())
+    }
+
+    fn json_or_null<T: DeserializeOwned>(&self, at: usize) -> StoreResult<Option<T>> {
+        if self.is_null(at)? { Ok(None) } else { self.json(at).map(Some) }
+    }
+
+    /// A number that is not negative and fits.
+    fn number<T: TryFrom<i64>>(&self, at: usize) -> StoreResult<T> {
+        self.get::<i64>(at)?.try_into().map_err(|_| self.unreadable(at))
+    }
+
+    fn number_or_null<T: TryFrom<i64>>(&self, at: usize) -> StoreResult<Option<T>> {
+        if self.is_null(at)? { Ok(None) } else { self.number(at).map(Some) }
+    }
+
+    fn instant(&self, at: usize) -> StoreResult<Timestamp> {
+        self.get(at).map(Timestamp::from_millis)
+    }
+
+    fn instant_or_null(&self, at: usize) -> StoreResult<Option<Timestamp>> {
+        Ok(self.get::<Option<i64>>(at)?.map(Timestamp::from_millis))
+    }
+
+    fn with_text<T>(&self, at: usize, parse: impl FnOnce(&str) -> Option<T>) -> StoreResult<T> {
+        let text = self.row.get_ref(at).ok().and_then(|value| value.as_str().ok());
+        text.and_then(parse).ok_or_else(|| self.unreadable(at))
+    }
+
+    fn is_null(&self, at: usize) -> StoreResult<bool> {
+        let value = self.row.get_ref(at).map_err(|_| self.unreadable(at))?;
+        Ok(value == rusqlite::types::ValueRef::Null)
+    }
+
+    fn unreadable(&self, at: usize) -> StoreError {
+        let column = self.row.as_ref().column_name(at).unwrap_or("?");
+        StoreError::Failed(format!("{}.{column} holds a value that cannot be read", self.table))
+    }
+}
+
+impl Record for Tenant {
+    const TABLE: &'static str = "tenants";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            id: columns.parsed(0)?,
+            name: columns.get(1)?,
+            credits: columns.number_or_null(2)?,
+            created_at: columns.instant(3)?,
+            revision: columns.number(4)?,
+        })
+    }
+}
+
+impl Record for ApiKey {
+    const TABLE: &'static str = "api_keys";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            id: columns.parsed(0)?,
+            tenant_id: columns.parsed(1)?,
+            name: columns.get(2)?,
+            hash: columns.get(3)?,
+            scopes: columns.word(4, |names| Scopes::parse(names).ok())?,
+            created_at: columns.instant(5)?,
+            revoked_at: columns.instant_or_null(6)?,
+        })
+    }
+}
+
+impl Record for SealedSecret {
+    const TABLE: &'static str = "secrets";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            tenant_id: columns.parsed(0)?,
+            reference: columns.parsed(1)?,
+            sealed: columns.get(2)?,
+            updated_at: columns.instant(3)?,
+        })
+    }
+}
+
+impl Record for Deployment {
+    const TABLE: &'static str = "deployments";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            id: columns.parsed(0)?,
+            tenant_id: columns.parsed(1)?,
+            customer_id: columns.get(2)?,
+            name: columns.get(3)?,
+            runtime: columns.parsed(4)?,
+            model: columns.get(5)?,
+            spec_version: columns.number(6)?,
+            default_thread: columns.parsed(7)?,
+            instance_id: columns.parsed(8)?,
+            persistent: columns.get(9)?,
+            state: columns.word(10, DeploymentState::parse)?,
+            error: columns.json_or_null(11)?,
+            created_at: columns.instant(12)?,
+            revision: columns.number(13)?,
+        })
+    }
+}
+
+/// The last sequence of a log.
+pub(super) struct Head(pub(super) u64);
+
+impl Record for Head {
+    const TABLE: &'static str = "heads";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        columns.number(0).map(Self)
+    }
+}
+
+impl Record for AgentSpec {
+    const TABLE: &'static str = "specs";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        columns.json(0)
+    }
+}
+
+impl Record for SkillRecord {
+    const TABLE: &'static str = "skills";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            id: columns.parsed(0)?,
+            deployment_id: columns.parsed(1)?,
+            name: columns.get(2)?,
+            source: columns.parsed(3)?,
+            location: columns.get(4)?,
+            state: columns.word(5, SkillState::parse)?,
+            description: columns.get(6)?,
+            content: columns.get(7)?,
+            error: columns.json_or_null(8)?,
+            created_at: columns.instant(9)?,
+        })
+    }
+}
+
+impl Record for Instance {
+    const TABLE: &'static str = "instances";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            id: columns.parsed(0)?,
+            deployment_id: columns.parsed(1)?,
+            state: columns.word(2, InstanceState::parse)?,
+            restarts: columns.number(3)?,
+            revision: columns.number(4)?,
+        })
+    }
+}
+
+impl Record for Thread {
+    const TABLE: &'static str = "threads";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            id: columns.parsed(0)?,
+            deployment_id: columns.parsed(1)?,
+            title: columns.get(2)?,
+            message_count: columns.number(3)?,
+            last_activity_at: columns.instant(4)?,
+            created_at: columns.instant(5)?,
+        })
+    }
+}
+
+impl Record for Message {
+    const TABLE: &'static str = "messages";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            thread_id: columns.parsed(0)?,
+            position: columns.number(1)?,
+            role: columns.parsed(2)?,
+            content: columns.get(3)?,
+            attachments: columns.json_or_null::<Vec<Attachment>>(4)?.unwrap_or_default(),
+            run_id: columns.parsed_or_null(5)?,
+            created_at: columns.instant(6)?,
+        })
+    }
+}
+
+impl Record for Run {
+    const TABLE: &'static str = "runs";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        let (input, output): (u64, u64) = (columns.number(8)?, columns.number(9)?);
+        Ok(Self {
+            id: columns.parsed(0)?,
+            deployment_id: columns.parsed(1)?,
+            thread_id: columns.parsed(2)?,
+            spec_version: columns.number(3)?,
+            state: columns.word(4, RunState::parse)?,
+            attempts: columns.number(5)?,
+            checkpoint: columns.get(6)?,
+            read_position: columns.number(7)?,
+            usage: prism_types::Usage::default().input_tokens(input).output_tokens(output),
+            error: columns.json_or_null(10)?,
+            created_at: columns.instant(11)?,
+            ended_at: columns.instant_or_null(12)?,
+            revision: columns.number(13)?,
+        })
+    }
+}
+
+impl Record for Approval {
+    const TABLE: &'static str = "approvals";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            id: columns.parsed(0)?,
+            deployment_id: columns.parsed(1)?,
+            run_id: columns.parsed(2)?,
+            summary: columns.get(3)?,
+            answer: columns.get(4)?,
+            created_at: columns.instant(5)?,
+            resolved_at: columns.instant_or_null(6)?,
+        })
+    }
+}
+
+impl Record for LoggedEvent {
+    const TABLE: &'static str = "events";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        let event = NewEvent {
+            deployment_id: columns.parsed(0)?,
+            run_id: columns.parsed_or_null(2)?,
+            thread_id: columns.parsed_or_null(3)?,
+            name: columns.get(4)?,
+            data: columns.get(5)?,
+            created_at: columns.instant(6)?,
+        };
+        Ok(Self { sequence: columns.number(1)?, event })
+    }
+}

@@ -1,0 +1,210 @@
+//! Threads, messages, runs, approvals and events.
+
+use prism_types::{ApprovalId, DeploymentId, ThreadId, Timestamp};
+use rusqlite::{Connection, params};
+
+use super::{
+    super::super::storable, execute, existed, failed, failure, found, has_deployment, insert, json, millis,
+    number, update,
+};
+use crate::{
+    domain::{
+        approval::Approval,
+        event::{LoggedEvent, NewEvent},
+        message::Message,
+        run::Run,
+        thread::Thread,
+    },
+    ports::{StoreError, StoreResult},
+};
+
+pub(super) fn insert_thread(connection: &Connection, thread: &Thread) -> StoreResult<()> {
+    let inserted = insert(
+        connection,
+        "thread",
+        "INSERT INTO threads (id, deployment_id, title, message_count, last_activity_at, created_at)
+         SELECT ?1, ?2, ?3, 0, ?4, ?4 WHERE EXISTS (SELECT 1 FROM heads WHERE deployment_id = ?2)",
+        params![
+            thread.id.as_str(),
+            thread.deployment_id.as_str(),
+            thread.title,
+            thread.created_at.as_millis(),
+        ],
+    )?;
+    existed("deployment", inserted)
+}
+
+pub(super) fn set_thread_title(
+    connection: &Connection,
+    id: &ThreadId,
+    title: Option<&str>,
+) -> StoreResult<()> {
+    let updated =
+        execute(connection, "UPDATE threads SET title = ?2 WHERE id = ?1", params![id.as_str(), title]);
+    existed("thread", updated.map_err(|error| failed(&error))? > 0)
+}
+
+pub(super) fn insert_message(connection: &Connection, message: &Message) -> StoreResult<()> {
+    let thread = message.thread_id.as_str();
+    let position = number(
+        connection,
+        "UPDATE threads SET message_count = message_count + 1, last_activity_at = ?2 WHERE id = ?1
+         RETURNING message_count",
+        params![thread, message.created_at.as_millis()],
+    )?;
+    let position = position.ok_or(StoreError::Missing("thread"))?;
+    let attachments = (!message.attachments.is_empty()).then_some(&message.attachments);
+    insert(
+        connection,
+        "message",
+        "INSERT INTO messages (thread_id, position, role, content, attachments, run_id, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            thread,
+            position,
+            message.role.as_str(),
+            message.content,
+            attachments.map(|attachments| json(attachments, "messages.attachments")).transpose()?,
+            message.run_id.as_ref().map(AsRef::<str>::as_ref),
+            message.created_at.as_millis(),
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn insert_run(connection: &Connection, run: &Run) -> StoreResult<()> {
+    let inserted = insert(
+        connection,
+        "run",
+        "INSERT INTO runs (id, deployment_id, thread_id, created_at, revision, spec_version, state, attempts,
+             checkpoint, read_position, input_tokens, output_tokens, error, ended_at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
+         WHERE EXISTS (SELECT 1 FROM threads WHERE id = ?3 AND deployment_id = ?2)",
+        params![
+            run.id.as_str(),
+            run.deployment_id.as_str(),
+            run.thread_id.as_str(),
+            run.created_at.as_millis(),
+            storable(run.revision, "runs.revision")?,
+            run.spec_version,
+            run.state.as_str(),
+            run.attempts,
+            run.checkpoint,
+            storable(run.read_position, "runs.read_position")?,
+            storable(run.usage.input_tokens, "runs.input_tokens")?,
+            storable(run.usage.output_tokens, "runs.output_tokens")?,
+            failure(run.error.as_ref(), "runs.error")?,
+            millis(run.ended_at),
+        ],
+    )?;
+    if inserted {
+        return Ok(());
+    }
+    existed("deployment", has_deployment(connection, run.deployment_id.as_str())?)?;
+    Err(StoreError::Missing("thread"))
+}
+
+pub(super) fn update_run(connection: &Connection, run: &Run) -> StoreResult<()> {
+    update(
+        connection,
+        "run",
+        "UPDATE runs SET spec_version = ?3, state = ?4, attempts = ?5, checkpoint = ?6, read_position = ?7,
+             input_tokens = ?8, output_tokens = ?9, error = ?10, ended_at = ?11, revision = revision + 1
+         WHERE id = ?1 AND revision = ?2",
+        params![
+            run.id.as_str(),
+            storable(run.revision, "runs.revision")?,
+            run.spec_version,
+            run.state.as_str(),
+            run.attempts,
+            run.checkpoint,
+            storable(run.read_position, "runs.read_position")?,
+            storable(run.usage.input_tokens, "runs.input_tokens")?,
+            storable(run.usage.output_tokens, "runs.output_tokens")?,
+            failure(run.error.as_ref(), "runs.error")?,
+            millis(run.ended_at),
+        ],
+        ("SELECT 1 FROM runs WHERE id = ?1", run.id.as_str()),
+    )
+}
+
+pub(super) fn insert_approval(connection: &Connection, approval: &Approval) -> StoreResult<()> {
+    let inserted = insert(
+        connection,
+        "approval",
+        "INSERT INTO approvals (id, deployment_id, run_id, summary, answer, created_at, resolved_at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+         WHERE EXISTS (SELECT 1 FROM runs WHERE id = ?3 AND deployment_id = ?2)",
+        params![
+            approval.id.as_str(),
+            approval.deployment_id.as_str(),
+            approval.run_id.as_str(),
+            approval.summary,
+            approval.answer,
+            approval.created_at.as_millis(),
+            millis(approval.resolved_at),
+        ],
+    )?;
+    if inserted {
+        return Ok(());
+    }
+    existed("deployment", has_deployment(connection, approval.deployment_id.as_str())?)?;
+    Err(StoreError::Missing("run"))
+}
+
+pub(super) fn resolve_approval(
+    connection: &Connection,
+    id: &ApprovalId,
+    answer: Option<&str>,
+    at: Timestamp,
+) -> StoreResult<()> {
+    let resolved = execute(
+        connection,
+        "UPDATE approvals SET answer = ?2, resolved_at = ?3 WHERE id = ?1 AND resolved_at IS NULL",
+        params![id.as_str(), answer, at.as_millis()],
+    );
+    if resolved.map_err(|error| failed(&error))? > 0 {
+        return Ok(());
+    }
+    existed("approval", found(connection, "SELECT 1 FROM approvals WHERE id = ?1", params![id.as_str()])?)?;
+    Err(StoreError::Conflict("approval"))
+}
+
+pub(super) fn append(connection: &Connection, event: NewEvent) -> StoreResult<LoggedEvent> {
+    let sequence = number(
+        connection,
+        "UPDATE heads SET last_sequence = last_sequence + 1 WHERE deployment_id = ?1 RETURNING last_sequence",
+        params![event.deployment_id.as_str()],
+    )?;
+    let stored = sequence.ok_or(StoreError::Missing("deployment"))?;
+    insert(
+        connection,
+        "event",
+        "INSERT INTO events (deployment_id, sequence, run_id, thread_id, name, data, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            event.deployment_id.as_str(),
+            stored,
+            event.run_id.as_ref().map(AsRef::<str>::as_ref),
+            event.thread_id.as_ref().map(AsRef::<str>::as_ref),
+            event.name,
+            event.data,
+            event.created_at.as_millis(),
+        ],
+    )?;
+    let sequence = u64::try_from(stored).map_err(|_| {
+        StoreError::Failed("heads.last_sequence holds a value that cannot be read".to_owned())
+    })?;
+    Ok(LoggedEvent { sequence, event })
+}
+
+/// The log is dense, so that the oldest `count` events are a range that starts at the first.
+pub(super) fn trim_events(connection: &Connection, deployment: &DeploymentId, count: u32) -> StoreResult<()> {
+    let trimmed = execute(
+        connection,
+        "DELETE FROM events WHERE deployment_id = ?1
+             AND sequence < (SELECT min(sequence) FROM events WHERE deployment_id = ?1) + ?2",
+        params![deployment.as_str(), count],
+    );
+    trimmed.map(|_| ()).map_err(|error| failed(&error))
+}

@@ -1,0 +1,196 @@
+//! Deployments, their specifications, skills and instances.
+
+use prism_types::DeploymentId;
+use rusqlite::{Connection, params};
+
+use super::{
+    super::super::storable, execute, existed, failed, failure, has_deployment, insert as run_insert, json,
+    update as run_update,
+};
+use crate::{
+    domain::{
+        deployment::{AgentSpec, Deployment},
+        instance::Instance,
+        skill::SkillRecord,
+    },
+    ports::StoreResult,
+};
+
+pub(super) fn insert(connection: &Connection, deployment: &Deployment) -> StoreResult<()> {
+    let revision = storable(deployment.revision, "deployments.revision")?;
+    run_insert(
+        connection,
+        "deployment",
+        "INSERT INTO deployments (id, tenant_id, customer_id, name, runtime, model, spec_version,
+             default_thread, instance_id, persistent, state, error, created_at, revision)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        params![
+            deployment.id.as_str(),
+            deployment.tenant_id.as_str(),
+            deployment.customer_id,
+            deployment.name,
+            deployment.runtime.as_str(),
+            deployment.model,
+            deployment.spec_version,
+            deployment.default_thread.as_str(),
+            deployment.instance_id.as_str(),
+            deployment.persistent,
+            deployment.state.as_str(),
+            failure(deployment.error.as_ref(), "deployments.error")?,
+            deployment.created_at.as_millis(),
+            revision,
+        ],
+    )?;
+    run_insert(
+        connection,
+        "deployment",
+        "INSERT INTO heads (deployment_id, last_sequence) VALUES (?1, 0)",
+        params![deployment.id.as_str()],
+    )?;
+    Ok(())
+}
+
+pub(super) fn update(connection: &Connection, deployment: &Deployment) -> StoreResult<()> {
+    let revision = storable(deployment.revision, "deployments.revision")?;
+    run_update(
+        connection,
+        "deployment",
+        "UPDATE deployments SET customer_id = ?3, name = ?4, runtime = ?5, model = ?6, spec_version = ?7,
+             default_thread = ?8, instance_id = ?9, persistent = ?10, state = ?11, error = ?12,
+             revision = revision + 1
+         WHERE id = ?1 AND revision = ?2",
+        params![
+            deployment.id.as_str(),
+            revision,
+            deployment.customer_id,
+            deployment.name,
+            deployment.runtime.as_str(),
+            deployment.model,
+            deployment.spec_version,
+            deployment.default_thread.as_str(),
+            deployment.instance_id.as_str(),
+            deployment.persistent,
+            deployment.state.as_str(),
+            failure(deployment.error.as_ref(), "deployments.error")?,
+        ],
+        ("SELECT 1 FROM deployments WHERE id = ?1", deployment.id.as_str()),
+    )
+}
+
+pub(super) fn insert_spec(
+    connection: &Connection,
+    deployment: &DeploymentId,
+    version: u32,
+    spec: &AgentSpec,
+) -> StoreResult<()> {
+    let inserted = run_insert(
+        connection,
+        "specification",
+        "INSERT INTO specs (deployment_id, version, spec) SELECT ?1, ?2, ?3
+         WHERE EXISTS (SELECT 1 FROM heads WHERE deployment_id = ?1)",
+        params![deployment.as_str(), version, json(spec, "specs.spec")?],
+    )?;
+    existed("deployment", inserted)
+}
+
+pub(super) fn replace_skills(
+    connection: &Connection,
+    deployment: &DeploymentId,
+    skills: &[SkillRecord],
+) -> StoreResult<()> {
+    existed("deployment", has_deployment(connection, deployment.as_str())?)?;
+    execute(connection, "DELETE FROM skills WHERE deployment_id = ?1", params![deployment.as_str()])
+        .map_err(|error| failed(&error))?;
+    for (position, skill) in (0_i64..).zip(skills) {
+        run_insert(
+            connection,
+            "skill",
+            "INSERT INTO skills (id, deployment_id, position, name, source, location, state, description,
+                 content, error, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            params![
+                skill.id.as_str(),
+                deployment.as_str(),
+                position,
+                skill.name,
+                skill.source.as_str(),
+                skill.location,
+                skill.state.as_str(),
+                skill.description,
+                skill.content,
+                failure(skill.error.as_ref(), "skills.error")?,
+                skill.created_at.as_millis(),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn update_skill(connection: &Connection, skill: &SkillRecord) -> StoreResult<()> {
+    let updated = execute(
+        connection,
+        "UPDATE skills SET name = ?3, source = ?4, location = ?5, state = ?6, description = ?7, content = ?8,
+             error = ?9
+         WHERE id = ?1 AND deployment_id = ?2",
+        params![
+            skill.id.as_str(),
+            skill.deployment_id.as_str(),
+            skill.name,
+            skill.source.as_str(),
+            skill.location,
+            skill.state.as_str(),
+            skill.description,
+            skill.content,
+            failure(skill.error.as_ref(), "skills.error")?,
+        ],
+    );
+    existed("skill", updated.map_err(|error| failed(&error))? > 0)
+}
+
+pub(super) fn insert_instance(connection: &Connection, instance: &Instance) -> StoreResult<()> {
+    let revision = storable(instance.revision, "instances.revision")?;
+    let inserted = run_insert(
+        connection,
+        "instance",
+        "INSERT INTO instances (id, deployment_id, state, restarts, revision) SELECT ?1, ?2, ?3, ?4, ?5
+         WHERE EXISTS (SELECT 1 FROM heads WHERE deployment_id = ?2)",
+        params![
+            instance.id.as_str(),
+            instance.deployment_id.as_str(),
+            instance.state.as_str(),
+            instance.restarts,
+            revision,
+        ],
+    )?;
+    existed("deployment", inserted)
+}
+
+pub(super) fn update_instance(connection: &Connection, instance: &Instance) -> StoreResult<()> {
+    let revision = storable(instance.revision, "instances.revision")?;
+    run_update(
+        connection,
+        "instance",
+        "UPDATE instances SET state = ?3, restarts = ?4, revision = revision + 1
+         WHERE id = ?1 AND revision = ?2",
+        params![instance.id.as_str(), revision, instance.state.as_str(), instance.restarts],
+        ("SELECT 1 FROM instances WHERE id = ?1", instance.id.as_str()),
+    )
+}
+
+pub(super) fn purge(connection: &Connection, id: &DeploymentId) -> StoreResult<()> {
+    for sql in [
+        "DELETE FROM messages WHERE thread_id IN (SELECT id FROM threads WHERE deployment_id = ?1)",
+        "DELETE FROM threads WHERE deployment_id = ?1",
+        "DELETE FROM specs WHERE deployment_id = ?1",
+        "DELETE FROM skills WHERE deployment_id = ?1",
+        "DELETE FROM instances WHERE deployment_id = ?1",
+        "DELETE FROM runs WHERE deployment_id = ?1",
+        "DELETE FROM approvals WHERE deployment_id = ?1",
+        "DELETE FROM events WHERE deployment_id = ?1",
+        "DELETE FROM heads WHERE deployment_id = ?1",
+        "DELETE FROM deployments WHERE id = ?1",
+    ] {
+        execute(connection, sql, params![id.as_str()]).map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! The statements that change something, one function a [`Write`].
+//!
+//! An insert that belongs to something looks for it in the same statement (`INSERT .. SELECT .. WHERE EXISTS`).
+
+mod accounts;
+mod conversations;
+mod deployments;
+
+use prism_types::{Failure, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, Params, params};
+use serde::Serialize;
+
+use super::errors::{failed, refused};
+use crate::{
+    domain::event::LoggedEvent,
+    ports::{StoreError, StoreResult, Write},
+};
+
+/// Carries out one change within the transaction under way; puts an appended event to `events`.
+pub(super) fn apply(connection: &Connection, write: Write, events: &mut Vec<LoggedEvent>) -> StoreResult<()> {
+    match write {
+        Write::InsertTenant(tenant) => accounts::insert_tenant(connection, &tenant),
+        Write::UpdateTenant(tenant) => accounts::update_tenant(connection, &tenant),
+        Write::InsertApiKey(key) => accounts::insert_api_key(connection, &key),
+        Write::RevokeApiKey(tenant, key, at) => accounts::revoke_api_key(connection, &tenant, &key, at),
+        Write::PutSecret(secret) => accounts::put_secret(connection, &secret),
+        Write::DeleteSecret(tenant, reference) => accounts::delete_secret(connection, &tenant, &reference),
+        Write::InsertDeployment(deployment) => deployments::insert(connection, &deployment),
+        Write::UpdateDeployment(deployment) => deployments::update(connection, &deployment),
+        Write::InsertSpec(id, version, spec) => deployments::insert_spec(connection, &id, version, &spec),
+        Write::ReplaceSkills(id, skills) => deployments::replace_skills(connection, &id, &skills),
+        Write::UpdateSkill(skill) => deployments::update_skill(connection, &skill),
+        Write::InsertInstance(instance) => deployments::insert_instance(connection, &instance),
+        Write::UpdateInstance(instance) => deployments::update_instance(connection, &instance),
+        Write::InsertThread(thread) => conversations::insert_thread(connection, &thread),
+        Write::SetThreadTitle(id, title) => {
+            conversations::set_thread_title(connection, &id, title.as_deref())
+        }
+        Write::InsertMessage(message) => conversations::insert_message(connection, &message),
+        Write::InsertRun(run) => conversations::insert_run(connection, &run),
+        Write::UpdateRun(run) => conversations::update_run(connection, &run),
+        Write::InsertApproval(approval) => conversations::insert_approval(connection, &approval),
+        Write::ResolveApproval(id, answer, at) => {
+            conversations::resolve_approval(connection, &id, answer.as_deref(), at)
+        }
+        Write::Append(event) => {
+            events.push(conversations::append(connection, event)?);
+            Ok(())
+        }
+        Write::TrimEvents(id, count) => conversations::trim_events(connection, &id, count),
+        Write::PurgeDeployment(id) => deployments::purge(connection, &id),
+    }
+}
+
+/// Runs a statement and returns how many rows it changed.
+fn execute(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+    connection.prepare_cached(sql)?.execute(params)
+}
+
+/// Runs an insert; a unique key that is taken is a conflict. Returns whether there was something to insert:
+/// an insert that looks for a parent finds none when the parent is missing.
+fn insert(connection: &Connection, noun: &'static str, sql: &str, params: impl Params) -> StoreResult<bool> {
+    execute(connection, sql, params).map(|rows| rows > 0).map_err(refused(noun))
+}
+
+/// Runs an update that is guarded by a revision. When it finds nothing, `exists` tells a stale revision from a
+/// missing record.
+fn update(
+    connection: &Connection,
+    noun: &'static str,
+    sql: &str,
+    params: impl Params,
+    (exists, id): (&str, &str),
+) -> StoreResult<()> {
+    if execute(connection, sql, params).map_err(refused(noun))? > 0 {
+        return Ok(());
+    }
+    if found(connection, exists, params![id])? {
+        Err(StoreError::Conflict(noun))
+    } else {
+        Err(StoreError::Missing(noun))
+    }
+}
+
+/// Whether a query finds anything.
+fn found(connection: &Connection, sql: &str, params: impl Params) -> StoreResult<bool> {
+    let found = connection.prepare_cached(sql).and_then(|mut statement| statement.exists(params));
+    found.map_err(|error| failed(&error))
+}
+
+/// The number that a statement returns, if it finds a row.
+fn number(connection: &Connection, sql: &str, params: impl Params) -> StoreResult<Option<i64>> {
+    let number = connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.query_row(params, |row| row.get(0)).optional());
+    number.map_err(|error| failed(&error))
+}
+
+fn has_deployment(connection: &Connection, id: &str) -> StoreResult<bool> {
+    found(connection, "SELECT 1 FROM heads WHERE deployment_id = ?1", params![id])
+}
+
+fn existed(noun: &'static str, exists: bool) -> StoreResult<()> {
+    if exists { Ok(()) } else { Err(StoreError::Missing(noun)) }
+}
+
+fn millis(instant: Option<Timestamp>) -> Option<i64> {
+    instant.map(Timestamp::as_millis)
+}
+
+fn failure(failure: Option<&Failure>, column: &str) -> StoreResult<Option<String>> {
+    failure.map(|failure| json(failure, column)).transpose()
+}
+
+fn json(value: &impl Serialize, column: &str) -> StoreResult<String> {
+    serde_json::to_string(value)
+        .map_err(|_| StoreError::Failed(format!("{column} cannot be written as JSON")))
+}

@@ -149,7 +149,7 @@ fn no_value_of_any_field_is_a_server_error() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let server = runtime.block_on(TestServer::start());
     let deployment = runtime.block_on(server.deploy(""));
-    let fields = [
+    const FIELDS: &[&str] = &[
         "customer_id",
         "name",
         "system_prompt",
@@ -165,7 +165,7 @@ fn no_value_of_any_field_is_a_server_error() {
         "attachments",
         "title",
     ];
-    proptest!(ProptestConfig::with_cases(300), |(field in prop::sample::select(&fields[..]), value in json_value())| {
+    proptest!(ProptestConfig::with_cases(300), |(field in prop::sample::select(FIELDS), value in json_value())| {
         let mut body = scripted_body("");
         body[field] = value.clone();
         let http = server.http();

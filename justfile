@@ -8,7 +8,7 @@ check:
     cargo fmt --all --check
     cargo clippy --workspace --exclude prism-client --all-targets --all-features -- -D warnings
     cargo clippy -p prism-client --all-targets -- -D warnings
-    cargo deny check bans licenses sources
+    cargo deny check --hide-inclusion-graph bans licenses sources
 
 # Crates without their default features.
 features:

@@ -1,2 +1,123 @@
-//! placeholder
-fn main() {}
+//! The main job in one program: deploy an agent, wait until it is ready, talk to it, follow what it does,
+//! answer its question.
+//!
+//! Everything runs in this process and is gone when it ends: a control plane on a free port of the loopback
+//! interface with its records in a temporary directory, and a small file server that stands for the public
+//! host of one of the agent's skills. The agent is the runtime `scripted`, which does what its prompt's script
+//! says and calls no model.
+
+use std::{error::Error, io::Write, sync::Arc, time::Duration};
+
+use axum::{Router, routing::get};
+use prism_client::Client;
+use prism_server_core::{
+    ControlPlane,
+    adapters::{
+        secret_box::{MasterKey, SealedBox},
+        skill_fetcher::GuardedFetcher,
+        store::SqliteStore,
+    },
+    domain::tenant::Scopes,
+};
+use prism_types::{CreateDeployment, EventPayload, Runtime, Secret};
+use tokio::net::TcpListener;
+
+/// The request body of the published API reference.
+const ACME_AGENT: &str = include_str!("acme-agent.json");
+
+/// What the agent does in this demonstration.
+const SCRIPT: &str = r##"
+
+```script
+say Here is a plan for "{{message}}".
+tool generate_video {"prompt": "{{message}}", "seconds": 15} => {"url": "https://example.com/videos/1.mp4"}
+write drafts/plan.md "# Plan\n{{message}}\n"
+ask The video is ready. Shall I publish it to Meta Ads?
+say You said "{{answer}}", so it is done.
+```
+"##;
+
+const EFFECTS_SKILL: &str = "---\nname: social-media-visual-effects\n\
+    description: Effects that work on small screens\n---\n# Effects\n";
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let (plane, client) = start_control_plane(directory.path()).await?;
+    let engine = tokio::spawn(plane.run());
+
+    let mut request: CreateDeployment = serde_json::from_str(ACME_AGENT)?;
+    request.system_prompt += SCRIPT;
+    let created = client.deployments().create(request.runtime(Runtime::Scripted)).await?;
+    println!("created   {} for {}", created.deployment_id, created.customer_id);
+
+    let deployment = client.deployment(&created.deployment_id);
+    let ready = deployment.wait_until_ready().timeout(Duration::from_secs(30)).await?;
+    println!("status    {} with model {}", ready.status, ready.model);
+
+    let mut events = deployment.events().stream().open().await?;
+    let sent = deployment.messages().send("a 15-second launch video").await?;
+    println!("run       {} {}", sent.run_id, sent.status);
+
+    while let Some(event) = events.next().await {
+        match event?.payload {
+            EventPayload::Token(token) => {
+                print!("{}", token.delta);
+                std::io::stdout().flush()?;
+            }
+            EventPayload::ToolCall(call) => println!("\ncall      {} {}", call.tool, call.arguments.get()),
+            EventPayload::ToolResult(result) => println!("result    {} {}", result.tool, result.result.get()),
+            EventPayload::Filesystem(file) => println!("file      {} {}", file.change, file.path),
+            EventPayload::SteeringRequest(question) => {
+                println!("question  {}", question.summary);
+                deployment.messages().send("Yes, publish it").await?;
+                println!("answer    Yes, publish it");
+            }
+            EventPayload::RunStatus(run) => {
+                println!("\nstatus    {}", run.status);
+                if run.status.is_terminal() {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    deployment.delete().await?;
+    println!("deleted   {}", created.deployment_id);
+    plane.shutdown();
+    engine.await?;
+    Ok(())
+}
+
+/// Starts a control plane on a free port, with a tenant, its API key and the secrets that the agent names.
+async fn start_control_plane(directory: &std::path::Path) -> Result<(ControlPlane, Client), Box<dyn Error>> {
+    let skills =
+        Router::new().route("/skills/social-media-visual-effects/SKILL.md", get(|| async { EFFECTS_SKILL }));
+    let skill_host = serve(skills).await?;
+    let fetcher = GuardedFetcher::builder().development_origin("https://example.com", &skill_host);
+
+    let master_key = MasterKey::load_or_create(directory.join("master.key"))?;
+    let plane = ControlPlane::builder(SealedBox::new(master_key))
+        .store(Arc::new(SqliteStore::open(directory.join("prism.db"))?))
+        .skill_fetcher(fetcher.build()?)
+        .build()
+        .await?;
+    let tenant = plane.admin().create_tenant("quickstart").await?;
+    let (_, key) = plane.admin().create_key(&tenant.id, "quickstart", Scopes::all(), None).await?;
+    for reference in ["sec_meta_ads_token", "sec_google_drive_token"] {
+        plane.admin().set_secret(&tenant.id, &reference.parse()?, &Secret::new("not-a-real-token")).await?;
+    }
+
+    let base_url = serve(plane.router()).await?;
+    println!("serving   {base_url}");
+    Ok((plane, Client::builder().base_url(base_url).api_key(key).build()?))
+}
+
+/// Serves a router on a free port of the loopback interface and answers its URL.
+async fn serve(router: Router) -> Result<String, std::io::Error> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(url)
+}

@@ -1,0 +1,152 @@
+//! A control plane in this process, on SQLite in a temporary directory, behind a socket.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use axum::Router;
+use prism_client::Client;
+use prism_server_core::{
+    Admin, ControlPlane, Settings,
+    adapters::{
+        secret_box::{MasterKey, SealedBox},
+        skill_fetcher::GuardedFetcher,
+        store::SqliteStore,
+    },
+    domain::tenant::{Scopes, Tenant},
+};
+use prism_types::{ApiKeyId, CreateDeployment, DeploymentId, Runtime, Secret};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{Http, scripted};
+
+/// A running control plane; everything of it is gone when it is dropped.
+pub struct TestServer {
+    /// The control plane.
+    pub plane: ControlPlane,
+    /// Where it is served.
+    pub base_url: String,
+    /// A tenant with a key of all scopes.
+    pub account: Account,
+    engine: JoinHandle<()>,
+    directory: TempDir,
+}
+
+/// A tenant with an API key.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The key.
+    pub key: Secret,
+    /// The key's id.
+    pub key_id: ApiKeyId,
+}
+
+/// How a [`TestServer`] differs from the default.
+#[derive(Debug, Clone, Default)]
+pub struct ServerOptions {
+    /// The settings.
+    pub settings: Settings,
+    /// Origins that are fetched from another place.
+    pub development_origins: Vec<(String, String)>,
+}
+
+impl TestServer {
+    /// A server with default settings.
+    pub async fn start() -> Self {
+        Self::with(ServerOptions::default()).await
+    }
+
+    /// A server with these options.
+    pub async fn with(options: ServerOptions) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path().join("prism.db")).unwrap();
+        let mut fetcher = GuardedFetcher::builder();
+        for (from, to) in &options.development_origins {
+            fetcher = fetcher.development_origin(from, to);
+        }
+        let plane = ControlPlane::builder(SealedBox::new(MasterKey::from_bytes([7; 32])))
+            .store(Arc::new(store))
+            .skill_fetcher(fetcher.build().unwrap())
+            .settings(options.settings)
+            .build()
+            .await
+            .unwrap();
+        let engine = tokio::spawn(plane.run());
+        let base_url = serve(plane.router()).await;
+        let account = account(&plane.admin(), "first").await;
+        Self { plane, base_url, account, engine, directory }
+    }
+
+    /// The database's file.
+    pub fn database(&self) -> PathBuf {
+        self.directory.path().join("prism.db")
+    }
+
+    /// Another tenant with a key of all scopes.
+    pub async fn another_account(&self) -> Account {
+        account(&self.plane.admin(), "second").await
+    }
+
+    /// A key of the first tenant with these scopes.
+    pub async fn key(&self, scopes: &str) -> (ApiKeyId, Secret) {
+        let scopes = Scopes::parse(scopes).unwrap();
+        let admin = self.plane.admin();
+        let (key, secret) = admin.create_key(&self.account.tenant.id, "narrow", scopes, None).await.unwrap();
+        (key.id, secret)
+    }
+
+    /// Plain HTTP with the first tenant's key.
+    pub fn http(&self) -> Http {
+        Http::new(&self.base_url, Some(self.account.key.expose()))
+    }
+
+    /// Plain HTTP with this key, or none.
+    pub fn http_with(&self, key: Option<&str>) -> Http {
+        Http::new(&self.base_url, key)
+    }
+
+    /// The client with the first tenant's key.
+    pub fn client(&self) -> Client {
+        self.client_at(&self.base_url)
+    }
+
+    /// The client with the first tenant's key, going through another address.
+    pub fn client_at(&self, base_url: &str) -> Client {
+        Client::builder().base_url(base_url).api_key(self.account.key.clone()).build().unwrap()
+    }
+
+    /// A ready deployment whose agent does what the script says.
+    pub async fn deploy(&self, script: &str) -> DeploymentId {
+        self.deploy_request(CreateDeployment::new("cus_1", "Test agent", scripted(script))).await
+    }
+
+    /// A ready deployment of this request, with the runtime `scripted`.
+    pub async fn deploy_request(&self, request: CreateDeployment) -> DeploymentId {
+        let client = self.client();
+        let created = client.deployments().create(request.runtime(Runtime::Scripted)).await.unwrap();
+        let id = created.deployment_id.clone();
+        client.deployments().wait_until_ready(&id).timeout(Duration::from_secs(30)).await.unwrap();
+        id
+    }
+
+    /// Shuts down and waits until all work has ended.
+    pub async fn stop(self) {
+        self.plane.shutdown();
+        self.engine.await.unwrap();
+    }
+}
+
+/// Serves a router on a free port of the loopback interface and answers its URL.
+pub async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+async fn account(admin: &Admin, name: &str) -> Account {
+    let tenant = admin.create_tenant(name).await.unwrap();
+    let (key, secret) = admin.create_key(&tenant.id, "all", Scopes::all(), None).await.unwrap();
+    Account { tenant, key: secret, key_id: key.id }
+}

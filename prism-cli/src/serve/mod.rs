@@ -14,7 +14,10 @@ use std::{
 
 use prism_server_core::{
     ControlPlane, Settings,
-    adapters::{secret_box::SealedBox, skill_fetcher::{BuildError, GuardedFetcher}},
+    adapters::{
+        secret_box::SealedBox,
+        skill_fetcher::{BuildError, GuardedFetcher},
+    },
     ports::Store,
 };
 use tokio::{net::TcpListener, runtime, time::timeout};

@@ -46,9 +46,15 @@ impl PrismServe {
 
     /// Starts a server on a data directory and waits until it says where it listens.
     pub async fn start(data_directory: &Path) -> Self {
+        Self::start_with(data_directory, &[]).await
+    }
+
+    /// As [`PrismServe::start`], with more arguments.
+    pub async fn start_with(data_directory: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(Self::binary())
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_directory)
+            .args(arguments)
             .env("PRISM_BOOTSTRAP_API_KEY", Self::KEY)
             .env("PRISM_LOG", "warn")
             .stdout(Stdio::piped())

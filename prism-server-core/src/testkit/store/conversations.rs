@@ -131,6 +131,12 @@ pub async fn runs_are_guarded_by_revisions(store: Arc<dyn Store>) {
     is_missing(commit(store, [Write::UpdateRun(run(1, 1, 9))]).await, "run");
     is_conflict(commit(store, [Write::InsertRun(run(1, 1, 1))]).await, "run");
 
+    let touched = Run { revision: 1, ..run(2, 2, 2) };
+    commit(store, [Write::TouchRun(id("run_", 2))]).await.unwrap();
+    assert_eq!(store.run(&id("run_", 2)).await.unwrap(), Some(touched.clone()));
+    is_conflict(commit(store, [Write::UpdateRun(run(2, 2, 2))]).await, "run");
+    is_conflict(commit(store, [Write::TouchRun(id("run_", 1))]).await, "run");
+
     commit(store, [Write::InsertRun(run(1, 1, 3))]).await.unwrap();
     let one: DeploymentId = id("dep_", 1);
     let page = |before, limit| store.runs(&one, ListQuery { before, limit });

@@ -1,2 +1,15 @@
-//! placeholder
-fn main() {}
+//! The `prism` command: serve, administer and use the Prism agent platform.
+
+mod admin;
+mod command_line;
+mod config;
+mod data_dir;
+mod environment;
+mod failure;
+mod output;
+mod remote;
+mod serve;
+
+fn main() -> std::process::ExitCode {
+    command_line::main()
+}

@@ -13,9 +13,6 @@ use tokio::{
 
 use crate::Http;
 
-/// A key for servers of tests.
-const KEY: &str = "prism_test_key_0123456789abcdef";
-
 /// `prism serve` on a free port.
 pub struct PrismServe {
     /// Where it is served.
@@ -26,6 +23,9 @@ pub struct PrismServe {
 }
 
 impl PrismServe {
+    /// The key of every server that is started here.
+    pub const KEY: &str = "prism_test_key_0123456789abcdef";
+
     /// The binary, which `cargo test --workspace` has built.
     pub fn binary() -> PathBuf {
         let test = std::env::current_exe().unwrap();
@@ -40,7 +40,7 @@ impl PrismServe {
         let mut child = Command::new(Self::binary())
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_directory)
-            .env("PRISM_BOOTSTRAP_API_KEY", KEY)
+            .env("PRISM_BOOTSTRAP_API_KEY", Self::KEY)
             .env("PRISM_LOG", "warn")
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -57,12 +57,12 @@ impl PrismServe {
 
     /// Plain HTTP with the server's key.
     pub fn http(&self) -> Http {
-        Http::new(&self.base_url, Some(KEY))
+        Http::new(&self.base_url, Some(Self::KEY))
     }
 
     /// The client with the server's key.
     pub fn client(&self) -> Client {
-        Client::builder().base_url(&self.base_url).api_key(KEY).build().unwrap()
+        Client::builder().base_url(&self.base_url).api_key(Self::KEY).build().unwrap()
     }
 
     /// The process's id.

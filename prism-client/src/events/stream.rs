@@ -106,7 +106,7 @@ impl EventStream {
         let mut stream =
             Self { connect, settings, position, failures: 0, retry: None, state: State::Ended, peeked: None };
         stream.begin(opened);
-        if stream.last_event_id().is_none() {
+        if stream.position.last().is_none() {
             // A server that does not name its head is no reason to fail.
             let _ = timeout(HEAD_PATIENCE, poll_fn(|cx| stream.poll_place(cx))).await;
         }
@@ -127,10 +127,12 @@ impl EventStream {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// What the stream resumes after: the last event that came, or the place in the log that the server
-    /// named. Kept somewhere, it lets another process go on with [`after`](super::OpenEventStream::after).
+    /// What the stream resumes after: the last event that it yielded, or the place in the log that the server
+    /// named since. Kept somewhere, it lets another process go on with
+    /// [`after`](super::OpenEventStream::after).
     pub fn last_event_id(&self) -> Option<&EventId> {
-        self.position.last()
+        // What was peeked at was not yielded yet, and before it there was no place.
+        if self.peeked.is_some() { None } else { self.position.last() }
     }
 
     /// Ready when the stream has a place in the log, or something to yield.
@@ -139,7 +141,7 @@ impl EventStream {
             self.peeked = item;
             return Poll::Ready(());
         }
-        if self.last_event_id().is_some() { Poll::Ready(()) } else { Poll::Pending }
+        if self.position.last().is_some() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {

@@ -217,6 +217,15 @@ async fn opening_returns_only_when_the_stream_has_a_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_that_was_not_yielded_is_not_the_last_one() {
+    let (stream, _) = open([body([token(1), Step::Silence])], Settings::default(), None).await;
+    let mut stream = stream.unwrap();
+    assert_eq!(stream.last_event_id(), None);
+    let id = stream.next().await.unwrap().unwrap().id;
+    assert_eq!(stream.last_event_id(), Some(&id));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_names_no_head_delays_opening_by_a_second() {
     let before = Instant::now();
     let (stream, _) = open([body([Step::Silence])], Settings::default(), None).await;

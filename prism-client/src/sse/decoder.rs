@@ -311,6 +311,18 @@ mod tests {
     }
 
     #[test]
+    fn the_lines_of_an_event_count_together() {
+        let line = b"data: 1\n";
+        for (lines, fits) in [(2, true), (3, false)] {
+            let body = [line.repeat(lines), b"\n".to_vec()].concat();
+            assert_eq!(Decoder::new(14).next(&mut &body[..]).is_ok(), fits, "{lines}");
+            let mut decoder = Decoder::new(14);
+            let result = body.chunks(1).try_for_each(|mut chunk| decoder.next(&mut chunk).map(drop));
+            assert_eq!(result.is_ok(), fits, "{lines}");
+        }
+    }
+
+    #[test]
     fn after_an_event_that_is_too_large_nothing_is_decoded() {
         let mut decoder = Decoder::new(8);
         assert_eq!(decoder.next(&mut &b"data: 12\n\n"[..]).unwrap().unwrap().data, "12");

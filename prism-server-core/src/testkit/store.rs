@@ -1,1 +1,105 @@
-//! store
+//! The conformance suite of [`Store`]: what the port's contract promises, as tests.
+//!
+//! [`conformance`] runs all of it. Every property is a public function too, takes an empty store and panics
+//! where the store breaks the promise, so that one that fails can be run alone. Run them on a runtime with
+//! several threads; on one thread they pass too, but find fewer races.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use prism_server_core::{adapters::store::MemoryStore, ports::Store, testkit};
+//! # async fn example() {
+//! testkit::store::conformance(|| async { Arc::new(MemoryStore::new()) as Arc<dyn Store> }).await;
+//! # }
+//! ```
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken promise ends the test with a panic")]
+
+pub mod accounts;
+pub mod concurrency;
+pub mod conversations;
+pub mod deployments;
+pub mod log;
+pub mod records;
+
+use std::sync::{Arc, Mutex};
+
+use crate::{
+    domain::event::LoggedEvent,
+    ports::{AppendListener, Commit, Store, StoreError, StoreResult, Write},
+};
+
+/// Checks every property, each on a store of its own that `make` returns empty.
+///
+/// # Panics
+/// When the store breaks a promise.
+pub async fn conformance<F, Fut>(make: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Arc<dyn Store>>,
+{
+    accounts::tenants_have_unique_names(make().await).await;
+    accounts::api_keys_are_found_by_hash(make().await).await;
+    accounts::secrets_are_replaced_and_removed(make().await).await;
+    deployments::deployments_are_guarded_by_revisions(make().await).await;
+    deployments::specifications_never_change(make().await).await;
+    deployments::skills_keep_their_order(make().await).await;
+    deployments::instances_are_guarded_by_revisions(make().await).await;
+    deployments::lists_are_filtered_and_without_deleted_ones(make().await).await;
+    deployments::the_engine_finds_deployments_by_state(make().await).await;
+    deployments::a_purge_leaves_nothing(make().await).await;
+    conversations::threads_count_their_messages(make().await).await;
+    conversations::messages_are_dense(make().await).await;
+    conversations::a_thread_has_one_unfinished_run(make().await).await;
+    conversations::runs_are_guarded_by_revisions(make().await).await;
+    conversations::approvals_are_answered_once(make().await).await;
+    log::a_log_is_dense_and_read_in_order(make().await).await;
+    log::a_trimmed_log_goes_on_counting(make().await).await;
+    log::a_refused_commit_leaves_nothing(make().await).await;
+    log::the_listener_is_told_although_the_caller_has_gone(make().await).await;
+    concurrency::logs_are_dense_and_told_in_order(make().await).await;
+    concurrency::a_read_sees_every_acknowledged_commit(make().await).await;
+    concurrency::one_of_many_runs_starts(make().await).await;
+    concurrency::no_update_is_lost(make().await).await;
+    concurrency::pages_lose_and_repeat_nothing(make().await).await;
+}
+
+/// A listener that writes down what it is told.
+#[derive(Debug, Default)]
+pub struct Recorder(Mutex<Vec<LoggedEvent>>);
+
+impl Recorder {
+    /// A recorder that listens to this store.
+    pub fn of(store: &dyn Store) -> Arc<Self> {
+        let recorder = Arc::new(Self::default());
+        store.set_append_listener(Arc::clone(&recorder) as Arc<dyn AppendListener>);
+        recorder
+    }
+
+    /// Everything it was told so far.
+    pub fn told(&self) -> Vec<LoggedEvent> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl AppendListener for Recorder {
+    fn appended(&self, events: &[LoggedEvent]) {
+        self.0.lock().unwrap().extend_from_slice(events);
+    }
+}
+
+/// Commits these writes together.
+///
+/// # Errors
+/// The store's.
+pub async fn commit(store: &dyn Store, writes: impl IntoIterator<Item = Write>) -> StoreResult<()> {
+    store.commit(Commit::new().with_all(writes)).await
+}
+
+#[track_caller]
+fn is_conflict(result: StoreResult<()>, noun: &str) {
+    assert!(matches!(&result, Err(StoreError::Conflict(told)) if *told == noun), "{result:?}");
+}
+
+#[track_caller]
+fn is_missing(result: StoreResult<()>, noun: &str) {
+    assert!(matches!(&result, Err(StoreError::Missing(told)) if *told == noun), "{result:?}");
+}

@@ -1,6 +1,6 @@
 //! Harnesses.
 
-mod scripted;
+pub mod scripted;
 mod unavailable;
 
 pub use scripted::ScriptedHarness;

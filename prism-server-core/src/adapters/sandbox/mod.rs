@@ -1,5 +1,5 @@
 //! Sandboxes.
 
-mod memory;
+pub mod memory;
 
 pub use memory::MemorySandbox;

@@ -2,7 +2,7 @@
 
 mod key_file;
 mod master_key;
-mod sealed_box;
+pub mod sealed_box;
 
 pub use master_key::{MasterKey, MasterKeyError};
 pub use sealed_box::SealedBox;

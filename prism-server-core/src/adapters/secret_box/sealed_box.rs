@@ -208,6 +208,17 @@ mod tests {
         assert_eq!(sealing.open(CONTEXT, &mixed), Err(SecretBoxError::Unopenable));
     }
 
+    #[test]
+    fn a_layer_is_bound_to_what_precedes_it() {
+        let mut sealed = b"before".to_vec();
+        append_encrypted(&mut sealed, &[1; 32], CONTEXT, b"text").unwrap();
+        let opened = |sealed: &[u8], start| decrypt(sealed, start, sealed.len(), &[1; 32], CONTEXT);
+        assert_eq!(*opened(&sealed, 6).unwrap(), b"text");
+        assert!(opened(&sealed[6..], 0).is_err());
+        sealed[0] = b'B';
+        assert!(opened(&sealed, 6).is_err());
+    }
+
     proptest! {
         #[test]
         fn what_was_sealed_opens_with_its_context_only(value in ".*", context: Vec<u8>, other: Vec<u8>) {

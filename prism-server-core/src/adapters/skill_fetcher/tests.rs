@@ -288,6 +288,19 @@ async fn redirects_are_checked_like_any_other_url() {
 }
 
 #[tokio::test]
+async fn a_replaced_origin_takes_only_urls_of_the_usual_form() {
+    let server = Server::trap().await;
+    let builder = GuardedFetcher::builder().guard(any_port(Sequence::new(&[])));
+    let fetcher = builder.development_origin("https://skills.example", server.origin()).build().unwrap();
+    let long = format!("https://skills.example/{}", "a".repeat(limits::URL));
+    for url in ["https://user@skills.example/", "https://:password@skills.example/", &long] {
+        assert_eq!(fetcher.fetch(url).await, Err(FetchError::InvalidUrl), "{url}");
+    }
+    assert_eq!(server.connections(), 0);
+    assert_eq!(fetcher.fetch("https://skills.example/").await.as_deref(), Ok("reached"));
+}
+
+#[tokio::test]
 async fn three_redirects_are_followed_and_four_are_not() {
     let server = Server::start("127.0.0.1:0", |path| {
         Answer::Bytes(match path.trim_start_matches('/').parse::<u32>() {

@@ -1,1 +1,185 @@
 //! Tests of the stores together.
+
+use std::sync::Arc;
+
+use super::MemoryStore;
+use crate::{ports::Store, testkit};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_in_memory_conforms() {
+    testkit::store::conformance(|| async { Arc::new(MemoryStore::new()) as Arc<dyn Store> }).await;
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_embedded_store_conforms() {
+    let directory = tempfile::tempdir().unwrap();
+    let number = std::sync::atomic::AtomicU32::new(0);
+    testkit::store::conformance(|| async {
+        let number = number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = directory.path().join(format!("{number}.db"));
+        Arc::new(super::SqliteStore::open(path).unwrap()) as Arc<dyn Store>
+    })
+    .await;
+}
+
+/// Random histories have the same results and leave the same records in both stores.
+#[cfg(feature = "sqlite")]
+mod equivalence {
+    use prism_types::{Failure, Usage};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        adapters::store::SqliteStore,
+        domain::{
+            approval::Approval,
+            deployment::{Deployment, DeploymentState},
+            event::NewEvent,
+            instance::{Instance, InstanceState},
+            run::{Run, RunState},
+            skill::SkillRecord,
+            tenant::{ApiKey, Tenant},
+        },
+        ports::{DeploymentFilter, ListQuery, Write},
+        testkit::store::{Recorder, commit, records::*},
+    };
+
+    /// How many different ids of a kind there are: few, so that writes meet.
+    const IDS: u32 = 3;
+
+    /// A write of each kind, made of small numbers.
+    fn write() -> impl Strategy<Value = Write> {
+        // A purge takes away what the others work on, so it is rare.
+        let kind = prop_oneof![40 => 0..22_u32, 1 => Just(22)];
+        (kind, 0..IDS, 0..IDS, 0..4_u32, any::<bool>()).prop_map(|(kind, a, b, number, flag)| {
+            let revision = u64::from(number % 2);
+            let text = flag.then(|| format!("text {number}"));
+            let failure = flag.then(|| Failure::new("code", "message"));
+            let large = if flag { u64::MAX } else { revision };
+            let tenant = Tenant { name: format!("tenant {b}"), credits: Some(large), revision, ..tenant(a) };
+            let state = DeploymentState::ALL[number as usize];
+            let customer_id = format!("cus_{b}");
+            let deployment =
+                Deployment { state, customer_id, error: failure.clone(), revision, ..deployment(b, a) };
+            let state = InstanceState::ALL[number as usize];
+            let instance = Instance { state, restarts: number, revision, ..instance(b, a) };
+            let state = RunState::ALL[number as usize];
+            let usage = Usage::default().input_tokens(large);
+            let (checkpoint, error) = (text.clone(), failure.clone());
+            let run = Run { state, usage, checkpoint, error, revision, ..run(b, b, a) };
+            let resolved_at = flag.then(|| at(number));
+            let approval = Approval { resolved_at, ..approval(b, b, a) };
+            let skill = SkillRecord { error: failure, content: text.clone(), ..skill(b, a) };
+            let run_id = flag.then(|| id("run_", b));
+            match kind {
+                0 => Write::InsertTenant(tenant),
+                1 => Write::UpdateTenant(tenant),
+                2 => Write::InsertApiKey(ApiKey { id: id("key_", b), ..api_key(number, a) }),
+                3 => Write::RevokeApiKey(id("ten_", number), id("key_", b), at(a)),
+                4 => Write::PutSecret(secret(a, b)),
+                5 => Write::DeleteSecret(id("ten_", a), id("sec_", b)),
+                6 => Write::InsertDeployment(deployment),
+                7 => Write::UpdateDeployment(deployment),
+                8 => Write::InsertSpec(id("dep_", a), number, spec()),
+                9 => Write::ReplaceSkills(id("dep_", b), vec![skill; number as usize % 3]),
+                10 => Write::UpdateSkill(skill),
+                11 => Write::InsertInstance(instance),
+                12 => Write::UpdateInstance(instance),
+                13 => Write::InsertThread(thread(b, a)),
+                14 => Write::SetThreadTitle(id("thr_", a), text),
+                15 => Write::InsertMessage(message(a, "Hello")),
+                16 => Write::InsertRun(run),
+                17 => Write::UpdateRun(run),
+                18 => Write::InsertApproval(approval),
+                19 => Write::ResolveApproval(id("apr_", a), text, at(number)),
+                20 => Write::Append(NewEvent { run_id, ..event(a, "{}") }),
+                21 => Write::TrimEvents(id("dep_", a), number),
+                _ => Write::PurgeDeployment(id("dep_", a)),
+            }
+        })
+    }
+
+    /// The writes of a commit, mostly one, because a refused one takes the others with it.
+    fn writes() -> impl Strategy<Value = Vec<Write>> {
+        prop_oneof![4 => prop::collection::vec(write(), 1), 1 => prop::collection::vec(write(), 2..4)]
+    }
+
+    /// Everything that can be read, as text.
+    async fn everything(store: &dyn Store) -> String {
+        let mut text = String::new();
+        macro_rules! note {
+            ($($read:expr),* $(,)?) => { $(text.push_str(&format!("{:?}\n", $read.await.unwrap()));)* };
+        }
+        for number in 0..IDS + 1 {
+            let (tenant, deployment) = (id("ten_", number), id("dep_", number));
+            let (thread, run) = (id("thr_", number), id("run_", number));
+            let states = DeploymentState::ALL.iter().copied();
+            for state in states.map(Some).chain([None]) {
+                for customer_id in [None, Some("cus_1".to_owned())] {
+                    let filter = DeploymentFilter { customer_id, state };
+                    let query = ListQuery { before: None, limit: 2 };
+                    note!(store.deployments(&tenant, &filter, query));
+                }
+            }
+            note!(
+                store.tenant(&tenant),
+                store.tenant_by_name(&format!("tenant {number}")),
+                store.api_key_by_hash(&api_key(0, number).hash),
+                store.api_keys(&tenant),
+                store.secret(&tenant, &id("sec_", 1)),
+                store.secrets(&tenant),
+                store.deployment(&deployment),
+                store.spec(&deployment, 1),
+                store.skills(&deployment),
+                store.instance(&id("ins_", number)),
+                store.thread(&thread),
+                store.threads(&deployment, ListQuery { before: Some(id("thr_", 2)), limit: 9 }),
+                store.messages(&thread, 1, 9),
+                store.run(&run),
+                store.runs(&deployment, ListQuery { before: None, limit: 9 }),
+                store.unfinished_run(&thread),
+                store.open_approval(&run),
+                store.last_sequence(&deployment),
+                store.events(&deployment, 0, 99),
+                store.run_events(&run, &deployment, 1, 9),
+            );
+        }
+        note!(store.tenants(ListQuery { before: None, limit: 9 }), store.running_runs(None, 9));
+        for state in DeploymentState::ALL {
+            note!(store.deployments_in_state(*state, Some(&id("dep_", 0)), 9));
+        }
+        text
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn random_histories_are_equal(
+            begun in prop::bool::weighted(0.8),
+            commits in prop::collection::vec(writes(), 1..120),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let directory = tempfile::tempdir().unwrap();
+                let memory = MemoryStore::new();
+                let sqlite = SqliteStore::open(directory.path().join("prism.db")).unwrap();
+                sqlite.with_writer(|writer| writer.execute_batch("PRAGMA synchronous = OFF").unwrap()).await;
+                let (told, told_too) = (Recorder::of(&memory), Recorder::of(&sqlite));
+                // Most histories start with something to work on.
+                let start = if begun { (0..IDS).flat_map(whole_deployment).collect() } else { Vec::new() };
+                for (number, writes) in [start].into_iter().chain(commits).enumerate() {
+                    let result = format!("{:?}", commit(&memory, writes.clone()).await);
+                    let result_too = format!("{:?}", commit(&sqlite, writes.clone()).await);
+                    prop_assert_eq!(result, result_too, "{:?}", writes);
+                    if number % 10 == 0 {
+                        prop_assert_eq!(everything(&memory).await, everything(&sqlite).await);
+                    }
+                }
+                prop_assert_eq!(everything(&memory).await, everything(&sqlite).await);
+                prop_assert_eq!(told.told(), told_too.told());
+                Ok(())
+            })?;
+        }
+    }
+}

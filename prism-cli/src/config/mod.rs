@@ -1,0 +1,231 @@
+//! What a server is told: by flags, by the environment, by a file, or by default, in this order.
+
+mod file;
+
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+};
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use url::Url;
+
+use crate::failure::Failure;
+use file::File;
+
+const LISTEN: &str = "127.0.0.1:8080";
+const DATA_DIR: &str = "./prism-data";
+const LOG: &str = "info";
+
+/// Where the data directory is; what `serve` and the commands of operators share.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Place {
+    /// The directory of the database and the master key. `serve` creates it. [default: ./prism-data]
+    #[arg(long, value_name = "DIRECTORY", env = "PRISM_DATA_DIR", hide_env_values = true)]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// A TOML file with settings; what flags and environment variables say goes before what it says.
+    #[arg(long, value_name = "FILE", env = "PRISM_CONFIG", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl Place {
+    /// The data directory.
+    ///
+    /// # Errors
+    /// When the configuration file cannot be used.
+    pub(crate) fn data_dir(&self) -> Result<PathBuf, Failure> {
+        let file = self.file()?;
+        Ok(self.data_dir.clone().or(file.data_dir).unwrap_or_else(|| DATA_DIR.into()))
+    }
+
+    fn file(&self) -> Result<File, Failure> {
+        self.config.as_deref().map(File::read).transpose().map(Option::unwrap_or_default)
+    }
+}
+
+/// Settings of a server that flags and environment variables can give. A doc comment that names a default does
+/// it because a file can give it, too.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Flags {
+    /// The address and port to listen on; port 0 takes a free one. [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS", env = "PRISM_LISTEN", hide_env_values = true)]
+    pub(crate) listen: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+
+    /// Where clients reach the server, such as https://agents.example.com; it stands in the `events.url` of
+    /// deployments. [default: the `Host` of each request, with http]
+    #[arg(long, value_name = "URL", env = "PRISM_PUBLIC_URL", hide_env_values = true)]
+    pub(crate) public_url: Option<String>,
+
+    /// The model of deployments that name none. [default: anthropic/claude-sonnet-4.5]
+    #[arg(long, value_name = "MODEL", env = "PRISM_DEFAULT_MODEL", hide_env_values = true)]
+    pub(crate) default_model: Option<String>,
+
+    /// What to log: off, error, warn, info, debug or trace, or directives such as
+    /// `info,prism_server_core=debug`. [default: info]
+    #[arg(long, value_name = "FILTER", env = "PRISM_LOG", hide_env_values = true)]
+    pub(crate) log: Option<String>,
+
+    /// How to write the log, which goes to standard error. [default: text]
+    #[arg(long, value_name = "FORMAT", env = "PRISM_LOG_FORMAT", hide_env_values = true, value_enum)]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+/// How to write the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// The settings of a server.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) listen: String,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) public_url: Option<String>,
+    pub(crate) default_model: Option<String>,
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+    pub(crate) limits: Limits,
+    /// Origins whose skills are fetched from elsewhere: what URLs say, and what is asked instead.
+    pub(crate) development_origins: BTreeMap<String, String>,
+}
+
+/// Limits of a server; `None`: the default of the part that keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// Most requests a second of one API key. Default: no limit.
+    pub(crate) requests_per_second: Option<NonZeroU32>,
+    /// Most open event streams of one deployment. Default: 10,000.
+    pub(crate) streams_per_deployment: Option<NonZeroUsize>,
+    /// Most runs that work at the same time. Default: 1,000.
+    pub(crate) concurrent_runs: Option<NonZeroUsize>,
+    /// Most agents that are made ready at the same time. Default: 64.
+    pub(crate) concurrent_provisioning: Option<NonZeroUsize>,
+    /// Most open connections; more wait to be accepted. Default: 20,000.
+    pub(crate) connections: Option<NonZeroUsize>,
+}
+
+impl Config {
+    /// Reads the file, if there is one, and puts what the flags say before it.
+    ///
+    /// # Errors
+    /// When the file cannot be used or a setting is not fit.
+    pub(crate) fn resolve(flags: Flags) -> Result<Self, Failure> {
+        let file = flags.place.file()?;
+        Self::merge(flags, file)
+    }
+
+    fn merge(flags: Flags, file: File) -> Result<Self, Failure> {
+        let public_url = flags.public_url.or(file.public_url);
+        Ok(Self {
+            listen: flags.listen.or(file.listen).unwrap_or_else(|| LISTEN.to_owned()),
+            data_dir: flags.place.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR.into()),
+            public_url: public_url.map(checked_url).transpose()?,
+            default_model: flags.default_model.or(file.default_model),
+            log: flags.log.or(file.log).unwrap_or_else(|| LOG.to_owned()),
+            log_format: flags.log_format.or(file.log_format).unwrap_or_default(),
+            limits: file.limits,
+            development_origins: file.fetch.development_origins,
+        })
+    }
+}
+
+fn checked_url(text: String) -> Result<String, Failure> {
+    let fits = Url::parse(&text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    });
+    if fits {
+        return Ok(text);
+    }
+    Err(Failure::usage("the public URL must be an http or https URL without user, query and fragment")
+        .advice("Mend --public-url, PRISM_PUBLIC_URL or `public_url` in the configuration file."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> File {
+        File::parse(
+            r#"
+            listen = "127.0.0.1:1"
+            data_dir = "/file"
+            public_url = "https://file.example"
+            default_model = "file/model"
+            log = "debug"
+            log_format = "json"
+            [limits]
+            concurrent_runs = 7
+            [fetch.development_origins]
+            "https://example.com" = "http://127.0.0.1:9000"
+            "#,
+            "prism.toml".as_ref(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn nothing_said_is_every_default() {
+        let config = Config::merge(Flags::default(), File::default()).unwrap();
+        assert_eq!(config.listen, "127.0.0.1:8080");
+        assert_eq!(config.data_dir, PathBuf::from("./prism-data"));
+        assert_eq!((config.log.as_str(), config.log_format), ("info", LogFormat::Text));
+        assert_eq!((config.public_url, config.default_model), (None, None));
+        assert_eq!(config.limits, Limits::default());
+    }
+
+    #[test]
+    fn the_file_goes_before_defaults() {
+        let config = Config::merge(Flags::default(), file()).unwrap();
+        assert_eq!(config.listen, "127.0.0.1:1");
+        assert_eq!(config.data_dir, PathBuf::from("/file"));
+        assert_eq!(config.public_url.as_deref(), Some("https://file.example"));
+        assert_eq!(config.default_model.as_deref(), Some("file/model"));
+        assert_eq!((config.log.as_str(), config.log_format), ("debug", LogFormat::Json));
+        assert_eq!(config.limits.concurrent_runs, NonZeroUsize::new(7));
+        assert_eq!(config.development_origins["https://example.com"], "http://127.0.0.1:9000");
+    }
+
+    #[test]
+    fn flags_go_before_the_file() {
+        let flags = Flags {
+            listen: Some("127.0.0.1:2".into()),
+            place: Place { data_dir: Some("/flag".into()), config: None },
+            public_url: Some("https://flag.example/api".into()),
+            default_model: Some("flag/model".into()),
+            log: Some("warn".into()),
+            log_format: Some(LogFormat::Text),
+        };
+        let config = Config::merge(flags, file()).unwrap();
+        assert_eq!(config.listen, "127.0.0.1:2");
+        assert_eq!(config.data_dir, PathBuf::from("/flag"));
+        assert_eq!(config.public_url.as_deref(), Some("https://flag.example/api"));
+        assert_eq!(config.default_model.as_deref(), Some("flag/model"));
+        assert_eq!((config.log.as_str(), config.log_format), ("warn", LogFormat::Text));
+    }
+
+    #[test]
+    fn a_public_url_that_cannot_be_one_is_refused() {
+        for url in ["agents.example.com", "ftp://example.com", "https://u:p@example.com", "https://e.com/?a"]
+        {
+            let flags = Flags { public_url: Some(url.into()), ..Flags::default() };
+            assert!(Config::merge(flags, File::default()).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Commands that talk to a server over HTTP.
+
+pub(crate) mod deployments;
+pub(crate) mod events;
+pub(crate) mod runs;
+pub(crate) mod send;
+pub(crate) mod skills;
+pub(crate) mod threads;
+mod transcript;
+
+use clap::Args;
+use prism_client::{
+    Client,
+    types::{Cursor, Page},
+};
+use tokio::runtime;
+
+use crate::{environment, failure::Failure, output};
+
+const KEY_VARIABLE: &str = "PRISM_API_KEY";
+/// Most items of a page.
+const PAGE: u32 = 100;
+
+/// Where the server is. The API key comes from PRISM_API_KEY only: arguments can be seen by others.
+#[derive(Debug, Args)]
+pub(crate) struct Server {
+    /// The server's URL. The API key is taken from the environment variable PRISM_API_KEY.
+    #[arg(long, value_name = "URL", env = "PRISM_BASE_URL", hide_env_values = true)]
+    #[arg(default_value = "http://127.0.0.1:8080")]
+    base_url: String,
+}
+
+impl Server {
+    /// Does something with a client of the server.
+    fn with<T>(&self, work: impl AsyncFnOnce(Client) -> Result<T, Failure>) -> Result<T, Failure> {
+        let Some(key) = environment::variable(KEY_VARIABLE)? else {
+            return Err(Failure::usage(format!("there is no API key: {KEY_VARIABLE} is not set"))
+                .advice("`prism keys create --name NAME` on the server's machine makes one."));
+        };
+        let client = Client::builder().base_url(&self.base_url).api_key(key).build();
+        let client = client.map_err(|error| Failure::usage(error.to_string()))?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| Failure::new(error.to_string()))?.block_on(work(client))
+    }
+}
+
+/// How much of a list to print.
+#[derive(Debug, Args)]
+struct Listing {
+    /// Print at most so many, newest first.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+}
+
+impl Listing {
+    /// Reads pages until there are enough items. Says so when there are more.
+    async fn read<T>(
+        &self,
+        mut page: impl AsyncFnMut(u32, Option<Cursor>) -> Result<Page<T>, prism_client::Error>,
+    ) -> Result<Vec<T>, Failure> {
+        let (mut items, mut cursor) = (Vec::new(), None);
+        let mut missing = self.limit;
+        while missing > 0 {
+            let read = page(missing.min(PAGE), cursor).await?;
+            missing = missing.saturating_sub(u32::try_from(read.data.len()).unwrap_or(u32::MAX));
+            items.extend(read.data);
+            cursor = read.next_cursor;
+            if cursor.is_none() {
+                return Ok(items);
+            }
+        }
+        output::note(&format!("there are more; print them with --limit {}", self.limit.saturating_mul(10)));
+        Ok(items)
+    }
+}

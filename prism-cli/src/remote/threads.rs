@@ -1,0 +1,97 @@
+//! `prism threads`.
+
+use clap::Subcommand;
+use prism_client::types::{Cursor, DeploymentId, Thread, ThreadId, ThreadSummary};
+
+use super::{Listing, Server};
+use crate::{
+    failure::Failure,
+    output::{Output, harmless, or_dash, record, table},
+};
+
+/// List the threads of a deployment, or read one.
+///
+/// A thread is one conversation with the agent.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List threads, newest first.
+    List {
+        /// The deployment, such as dep_7xK9s2.
+        deployment: DeploymentId,
+        #[command(flatten)]
+        listing: Listing,
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show a thread with its newest 1,000 messages, oldest first.
+    Get {
+        /// The deployment, such as dep_7xK9s2.
+        deployment: DeploymentId,
+        /// The thread, such as thr_default_8a1.
+        thread: ThreadId,
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// Does what the command says.
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    match arguments.command {
+        Command::List { deployment, listing, server, output } => {
+            let threads = server.with(async |client| {
+                let page = async |limit: u32, cursor: Option<Cursor>| {
+                    let mut call = client.deployment(&deployment).threads().list().limit(limit);
+                    if let Some(cursor) = cursor {
+                        call = call.cursor(cursor);
+                    }
+                    Ok(call.await?.into_inner())
+                };
+                listing.read(page).await
+            })?;
+            output.print(&threads, |threads| many(threads))
+        }
+        Command::Get { deployment, thread, server, output } => {
+            let thread = server.with(async |client| {
+                Ok(client.deployment(&deployment).threads().get(&thread).await?.into_inner())
+            })?;
+            output.print(&thread, one)
+        }
+    }
+}
+
+fn one(thread: &Thread) -> String {
+    let mut text = record([
+        ("thread", thread.thread_id.to_string()),
+        ("title", or_dash(thread.title.as_ref())),
+        ("status", thread.status.to_string()),
+        ("created", thread.created_at.to_string()),
+    ]);
+    for message in &thread.messages {
+        let content = harmless(&message.content);
+        text.push_str(&format!("\n\n{} {}\n{}", message.created_at, message.role, content.trim_end()));
+    }
+    text
+}
+
+fn many(threads: &[ThreadSummary]) -> String {
+    let cells = |thread: &ThreadSummary| {
+        [
+            thread.thread_id.to_string(),
+            or_dash(thread.title.as_ref()),
+            thread.status.to_string(),
+            thread.message_count.to_string(),
+            thread.last_activity_at.to_string(),
+        ]
+    };
+    table(["thread", "title", "status", "messages", "last activity"], threads.iter().map(cells))
+}

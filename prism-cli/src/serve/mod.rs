@@ -1,0 +1,173 @@
+//! `prism serve`: the control plane with a socket, a database and signals.
+
+mod connections;
+mod first_start;
+mod logging;
+mod signals;
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
+
+use prism_server_core::{
+    ControlPlane, Settings,
+    adapters::{secret_box::SealedBox, skill_fetcher::GuardedFetcher},
+    ports::Store,
+};
+use tokio::{net::TcpListener, runtime, time::timeout};
+
+use self::{connections::Connections, signals::Signals};
+use crate::{
+    config::{Config, Flags, Limits},
+    data_dir::DataDir,
+    failure::Failure,
+    output,
+};
+
+/// Most threads that handle requests. Requests are short and wait for the disk, which one thread writes; more
+/// threads would cost memory and win nothing.
+const WORKERS: usize = 4;
+/// Most threads for what blocks: long reads of the database, and names that are looked up. They end when they
+/// have nothing to do for 10 s.
+const BLOCKING_THREADS: usize = 32;
+/// How long open requests are waited for after the first signal.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Open connections, unless the configuration says otherwise.
+const CONNECTIONS: usize = 20_000;
+
+/// Runs a server.
+///
+/// When it takes requests it prints `prism listening on http://ADDRESS:PORT` on standard output. The first start
+/// on a data directory creates the tenant `default` and an API key, which is printed once; PRISM_BOOTSTRAP_API_KEY
+/// gives a key of your own instead (24 to 512 visible ASCII characters). Secrets are sealed with the master key in
+/// PRISM_MASTER_KEY (32 bytes in base64), or else with the one in the data directory's `master.key`.
+///
+/// SIGTERM and SIGINT stop it: open streams end, requests have 10 s to end, and runs go on after the next start.
+/// A second signal ends it at once.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Serves until a signal comes.
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let config = Config::resolve(arguments.flags)?;
+    logging::start(&config.log, config.log_format)?;
+    let data = DataDir::create(&config.data_dir)?;
+    let _lock = data.lock()?;
+    let secret_box = data.secret_box()?;
+    let store = data.store()?;
+    connections::allow_many();
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(WORKERS))
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("the server's threads cannot be started: {error}")))?;
+    let served = runtime.block_on(serve(&config, store, secret_box));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served
+}
+
+async fn serve(config: &Config, store: Arc<dyn Store>, secret_box: SealedBox) -> Result<(), Failure> {
+    let mut signals = Signals::listen()?;
+    let listener = listen(&config.listen).await?;
+    let address = listener.local_addr().map_err(|error| cannot_listen(&config.listen, &error))?;
+    let plane = control_plane(config, store, secret_box).await?;
+    let new_key = first_start::prepare(&plane.admin()).await?;
+
+    let limit = config.limits.connections.map_or(CONNECTIONS, NonZeroUsize::get);
+    let connections = Connections::accept(listener, plane.router(), limit);
+    let mut engine = tokio::spawn(plane.run());
+    announce(address, new_key.as_ref().map(|key| first_start::welcome(&reachable(address), key)));
+
+    tokio::select! {
+        signal = signals.next() => tracing::info!(signal, "stopping"),
+        _ = &mut engine => return Err(Failure::new("the engine stopped; the log says why")),
+    }
+    plane.shutdown();
+    let drained = timeout(DRAIN, async {
+        connections.close().await;
+        // A panic of the engine was logged by whoever panicked.
+        let _ = engine.await;
+    });
+    tokio::select! {
+        drained = drained => match drained {
+            Ok(()) => tracing::info!("stopped"),
+            Err(_) => tracing::warn!("stopped, though requests were still open after {} s", DRAIN.as_secs()),
+        },
+        signal = signals.next() => {
+            tracing::warn!(signal, "stopped at once");
+            std::process::exit(1);
+        }
+    }
+    Ok(())
+}
+
+async fn control_plane(
+    config: &Config,
+    store: Arc<dyn Store>,
+    secret_box: SealedBox,
+) -> Result<ControlPlane, Failure> {
+    let mut fetcher = GuardedFetcher::builder();
+    for (origin, target) in &config.development_origins {
+        fetcher = fetcher.development_origin(origin, target).map_err(|error| {
+            Failure::usage(format!("`fetch.development_origins` in the configuration file: {error}"))
+        })?;
+    }
+    let fetcher = fetcher.build().map_err(|error| Failure::new(error.to_string()))?;
+    let plane =
+        ControlPlane::builder(secret_box).store(store).skill_fetcher(fetcher).settings(settings(config));
+    Ok(plane.build().await?)
+}
+
+fn settings(config: &Config) -> Settings {
+    let Limits {
+        requests_per_second, streams_per_deployment, concurrent_runs, concurrent_provisioning, ..
+    } = config.limits;
+    let mut settings = Settings::default();
+    let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
+    settings.public_url = config.public_url.clone();
+    settings.requests_per_second = requests_per_second.map(NonZeroU32::get);
+    settings.streams_per_deployment = or(streams_per_deployment, settings.streams_per_deployment);
+    settings.concurrent_runs = or(concurrent_runs, settings.concurrent_runs);
+    settings.concurrent_provisioning = or(concurrent_provisioning, settings.concurrent_provisioning);
+    if let Some(model) = &config.default_model {
+        settings.default_model.clone_from(model);
+    }
+    settings
+}
+
+async fn listen(address: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))
+}
+
+fn cannot_listen(address: &str, error: &std::io::Error) -> Failure {
+    Failure::new(format!("cannot listen on {address}: {error}"))
+        .advice("Choose another address by --listen (PRISM_LISTEN); port 0 takes a free one.")
+}
+
+/// Where the server can be reached from this machine.
+fn reachable(address: SocketAddr) -> String {
+    let ip = match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        _ => address.ip(),
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+/// Tells whoever started the server. That nobody listens is no reason to stop.
+fn announce(address: SocketAddr, welcome: Option<String>) {
+    let lines = [Some(format!("prism listening on http://{address}")), welcome];
+    for text in lines.into_iter().flatten() {
+        if output::line(&text).is_err() {
+            tracing::warn!("standard output is closed; the address is {address}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Properties under many callers at once.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use prism_types::{DeploymentId, TenantId};
+use tokio::task::JoinSet;
+
+use super::{
+    Recorder, commit,
+    records::{at, deployment, event, id, run, tenant, whole_deployment},
+};
+use crate::{
+    domain::tenant::Tenant,
+    ports::{DeploymentFilter, ListQuery, Store, StoreError, Write},
+};
+
+const CALLERS: u32 = 32;
+const ROUNDS: u32 = 20;
+
+/// Each log is dense in the order of its commits, and the listener hears every event once, in order, before
+/// the commit is acknowledged.
+pub async fn logs_are_dense_and_told_in_order(store: Arc<dyn Store>) {
+    const LOGS: u32 = 3;
+    let recorder = Recorder::of(store.as_ref());
+    commit(store.as_ref(), (0..LOGS).map(|log| Write::InsertDeployment(deployment(1, log)))).await.unwrap();
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS {
+        let (store, recorder) = (Arc::clone(&store), Arc::clone(&recorder));
+        callers.spawn(async move {
+            for round in 0..ROUNDS {
+                let (log, data) = ((caller + round) % LOGS, format!("{caller}-{round}"));
+                let mut writes = vec![Write::Append(event(log, &data)), Write::Append(event(log, &data))];
+                let refused = round % 5 == 4;
+                if refused {
+                    writes.push(Write::UpdateTenant(tenant(9)));
+                }
+                let result = commit(store.as_ref(), writes).await;
+                assert_eq!(result.is_err(), refused, "{result:?}");
+                let told = recorder.told().iter().filter(|line| line.event.data == data).count();
+                assert_eq!(told, if refused { 0 } else { 2 }, "told when it was acknowledged");
+            }
+        });
+    }
+    while let Some(caller) = callers.join_next().await {
+        caller.unwrap();
+    }
+    let told = recorder.told();
+    let mut total = 0;
+    for log in 0..LOGS {
+        let log: DeploymentId = id("dep_", log);
+        let lines = store.events(&log, 0, u32::MAX).await.unwrap();
+        assert!(lines.iter().map(|line| line.sequence).eq(1..=lines.len() as u64), "dense");
+        assert_eq!(store.last_sequence(&log).await.unwrap(), lines.len() as u64);
+        assert!(lines.chunks(2).all(|pair| pair[0].event == pair[1].event), "commits do not mix");
+        let told = told.iter().filter(|line| line.event.deployment_id == log);
+        assert!(told.eq(&lines), "told once, in the order of the log");
+        total += lines.len();
+    }
+    assert_eq!(total, (CALLERS * (ROUNDS - ROUNDS / 5) * 2) as usize);
+}
+
+/// What was acknowledged to one caller is read by any other that asks afterwards.
+pub async fn a_read_sees_every_acknowledged_commit(store: Arc<dyn Store>) {
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS {
+        let store = Arc::clone(&store);
+        callers.spawn(async move {
+            for round in 0..ROUNDS {
+                let number = caller * ROUNDS + round;
+                commit(store.as_ref(), [Write::InsertDeployment(deployment(caller, number))]).await.unwrap();
+                assert!(store.deployment(&id("dep_", number)).await.unwrap().is_some());
+                let newest = ListQuery { before: None, limit: 1 };
+                let filter = DeploymentFilter::default();
+                let listed = store.deployments(&id("ten_", caller), &filter, newest).await.unwrap();
+                assert_eq!(listed, [deployment(caller, number)]);
+            }
+        });
+    }
+    while let Some(caller) = callers.join_next().await {
+        caller.unwrap();
+    }
+}
+
+/// Of many that start a run on one thread at once, one wins and the others are told of the conflict.
+pub async fn one_of_many_runs_starts(store: Arc<dyn Store>) {
+    commit(store.as_ref(), whole_deployment(1)).await.unwrap();
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS {
+        let store = Arc::clone(&store);
+        callers.spawn(async move {
+            match commit(store.as_ref(), [Write::InsertRun(run(1, 1, caller))]).await {
+                Ok(()) => 1,
+                Err(StoreError::Conflict("run")) => 0,
+                Err(error) => panic!("{error}"),
+            }
+        });
+    }
+    assert_eq!(callers.join_all().await.into_iter().sum::<u32>(), 1);
+}
+
+/// Many that read, change and write back one record, and try again after a conflict, lose no change.
+pub async fn no_update_is_lost(store: Arc<dyn Store>) {
+    let one: TenantId = id("ten_", 1);
+    commit(store.as_ref(), [Write::InsertTenant(Tenant { credits: Some(0), ..tenant(1) })]).await.unwrap();
+    let mut callers = JoinSet::new();
+    for _ in 0..CALLERS {
+        let (store, one) = (Arc::clone(&store), one.clone());
+        callers.spawn(async move {
+            loop {
+                let read = store.tenant(&one).await.unwrap().unwrap();
+                let changed = Tenant { credits: read.credits.map(|credits| credits + 1), ..read };
+                match commit(store.as_ref(), [Write::UpdateTenant(changed)]).await {
+                    Ok(()) => break,
+                    Err(StoreError::Conflict("tenant")) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+    }
+    callers.join_all().await;
+    let tenant = store.tenant(&one).await.unwrap().unwrap();
+    assert_eq!((tenant.credits, tenant.revision), (Some(CALLERS.into()), CALLERS.into()));
+    assert_eq!(tenant.created_at, at(1));
+}
+
+/// Whoever pages through a list while others insert into it sees what was there at the start exactly once.
+pub async fn pages_lose_and_repeat_nothing(store: Arc<dyn Store>) {
+    // The even numbers are there, the odd ones come in between while the list is read.
+    const THERE: u32 = 200;
+    let there = (0..THERE).map(|number| Write::InsertDeployment(deployment(1, number * 2)));
+    commit(store.as_ref(), there).await.unwrap();
+    let inserting = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            for number in 0..THERE {
+                commit(store.as_ref(), [Write::InsertDeployment(deployment(1, number * 2 + 1))])
+                    .await
+                    .unwrap();
+            }
+        }
+    });
+    loop {
+        let finished = inserting.is_finished();
+        let mut seen: Vec<DeploymentId> = Vec::new();
+        loop {
+            let query = ListQuery { before: seen.last().cloned(), limit: 7 };
+            let filter = DeploymentFilter { customer_id: Some("cus_1".to_owned()), state: None };
+            let page = store.deployments(&id("ten_", 1), &filter, query).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            seen.extend(page.into_iter().map(|deployment| deployment.id));
+        }
+        assert!(seen.is_sorted_by(|newer, older| newer > older), "newest first, none twice");
+        let seen: BTreeSet<_> = seen.into_iter().collect();
+        assert!((0..THERE).all(|number| seen.contains(&id::<DeploymentId>("dep_", number * 2))), "none lost");
+        if finished {
+            assert_eq!(seen.len(), THERE as usize * 2);
+            break;
+        }
+    }
+    inserting.await.unwrap();
+}

@@ -1,0 +1,208 @@
+//! Records to test with. Numbers make ids: a greater number is a later id.
+
+use std::collections::BTreeMap;
+
+use prism_types::{
+    Attachment, AttachmentType, Features, McpServer, MessageRole, Runtime, Sandbox, SkillSource, Timestamp,
+    Usage,
+};
+
+use crate::{
+    domain::{
+        approval::Approval,
+        deployment::{AgentSpec, Deployment, DeploymentState},
+        event::NewEvent,
+        instance::{Instance, InstanceState},
+        message::Message,
+        run::{Run, RunState},
+        secret::SealedSecret,
+        skill::{SkillRecord, SkillState},
+        tenant::{ApiKey, Scopes, Tenant},
+        thread::Thread,
+    },
+    ports::Write,
+};
+
+/// The id with this number.
+pub fn id<Id: TryFrom<String>>(prefix: &str, number: u32) -> Id {
+    Id::try_from(format!("{prefix}{number:08}")).unwrap_or_else(|_| panic!("{prefix} is not the prefix"))
+}
+
+/// So many seconds after the first instant of 1970.
+pub fn at(seconds: u32) -> Timestamp {
+    Timestamp::from_millis(i64::from(seconds) * 1000 + 7)
+}
+
+/// A tenant.
+pub fn tenant(number: u32) -> Tenant {
+    Tenant {
+        id: id("ten_", number),
+        name: format!("tenant {number}"),
+        credits: None,
+        created_at: at(number),
+        revision: 0,
+    }
+}
+
+/// An API key of a tenant.
+pub fn api_key(tenant: u32, number: u32) -> ApiKey {
+    let mut hash = [0; 32];
+    hash[..4].copy_from_slice(&number.to_be_bytes());
+    ApiKey {
+        id: id("key_", number),
+        tenant_id: id("ten_", tenant),
+        name: format!("key {number}"),
+        hash,
+        scopes: Scopes::all(),
+        created_at: at(number),
+        revoked_at: None,
+    }
+}
+
+/// A secret of a tenant.
+pub fn secret(tenant: u32, number: u32) -> SealedSecret {
+    SealedSecret {
+        tenant_id: id("ten_", tenant),
+        reference: id("sec_", number),
+        sealed: vec![0, 255, 7],
+        updated_at: at(number),
+    }
+}
+
+/// A deployment of a tenant, in state `ready`.
+pub fn deployment(tenant: u32, number: u32) -> Deployment {
+    Deployment {
+        id: id("dep_", number),
+        tenant_id: id("ten_", tenant),
+        customer_id: "cus_1".to_owned(),
+        name: format!("Agent {number} \u{1f980} 'quoted'"),
+        runtime: Runtime::Scripted,
+        model: "provider/model".to_owned(),
+        spec_version: 1,
+        default_thread: id("thr_", number),
+        instance_id: id("ins_", number),
+        persistent: true,
+        state: DeploymentState::Ready,
+        error: None,
+        created_at: at(number),
+        revision: 0,
+    }
+}
+
+/// A specification with something in every field.
+pub fn spec() -> AgentSpec {
+    AgentSpec {
+        system_prompt: "Be brief.\n\u{0}".to_owned(),
+        model: Some("provider/model".to_owned()),
+        sandbox: Sandbox::default().persistent_filesystem(false),
+        mcp_servers: vec![McpServer::new("tools", "https://example.com/mcp").tools(["search"])],
+        secrets: BTreeMap::from([("TOKEN".to_owned(), id("sec_", 1))]),
+        features: Features::default().dreaming(true),
+    }
+}
+
+/// A skill of a deployment.
+pub fn skill(deployment: u32, number: u32) -> SkillRecord {
+    SkillRecord {
+        id: id("skl_", number),
+        deployment_id: id("dep_", deployment),
+        name: format!("skill-{number}"),
+        source: SkillSource::Inline,
+        location: String::new(),
+        state: SkillState::Ready,
+        description: Some("What it is for".to_owned()),
+        content: Some("---\n".to_owned()),
+        error: None,
+        created_at: at(number),
+    }
+}
+
+/// An instance of a deployment.
+pub fn instance(deployment: u32, number: u32) -> Instance {
+    Instance {
+        id: id("ins_", number),
+        deployment_id: id("dep_", deployment),
+        state: InstanceState::Pending,
+        restarts: 0,
+        revision: 0,
+    }
+}
+
+/// A thread of a deployment.
+pub fn thread(deployment: u32, number: u32) -> Thread {
+    Thread {
+        id: id("thr_", number),
+        deployment_id: id("dep_", deployment),
+        title: Some(format!("Thread {number}")),
+        message_count: 0,
+        last_activity_at: at(number),
+        created_at: at(number),
+    }
+}
+
+/// A message on a thread.
+pub fn message(thread: u32, content: &str) -> Message {
+    Message {
+        thread_id: id("thr_", thread),
+        position: 0,
+        role: MessageRole::User,
+        content: content.to_owned(),
+        attachments: vec![Attachment::new(AttachmentType::Image, "https://example.com/a.png")],
+        run_id: Some(id("run_", 1)),
+        created_at: at(50),
+    }
+}
+
+/// A running run of a deployment on a thread.
+pub fn run(deployment: u32, thread: u32, number: u32) -> Run {
+    Run {
+        id: id("run_", number),
+        deployment_id: id("dep_", deployment),
+        thread_id: id("thr_", thread),
+        spec_version: 1,
+        state: RunState::Running,
+        attempts: 1,
+        checkpoint: Some("{}".to_owned()),
+        read_position: 1,
+        usage: Usage::default().input_tokens(10_u64).output_tokens(20_u64),
+        error: None,
+        created_at: at(number),
+        ended_at: None,
+        revision: 0,
+    }
+}
+
+/// An open approval of a run.
+pub fn approval(deployment: u32, run: u32, number: u32) -> Approval {
+    Approval {
+        id: id("apr_", number),
+        deployment_id: id("dep_", deployment),
+        run_id: id("run_", run),
+        summary: "May I?".to_owned(),
+        answer: None,
+        created_at: at(number),
+        resolved_at: None,
+    }
+}
+
+/// An event of a deployment, without a run.
+pub fn event(deployment: u32, data: &str) -> NewEvent {
+    NewEvent {
+        deployment_id: id("dep_", deployment),
+        run_id: None,
+        thread_id: None,
+        name: "token".to_owned(),
+        data: data.to_owned(),
+        created_at: at(60),
+    }
+}
+
+/// A deployment with its specification, instance and default thread, all of its number, of the tenant 1.
+pub fn whole_deployment(number: u32) -> Vec<Write> {
+    vec![
+        Write::InsertDeployment(deployment(1, number)),
+        Write::InsertSpec(id("dep_", number), 1, spec()),
+        Write::InsertInstance(instance(number, number)),
+        Write::InsertThread(thread(number, number)),
+    ]
+}

@@ -1,0 +1,118 @@
+//! Who may do what: every endpoint, walked.
+
+use prism_server_core::dialects::prism::{OPERATIONS, Operation};
+use prism_tests::{Account, Answer, TestServer};
+use prism_types::{DeploymentId, RunId, ThreadId};
+use serde_json::json;
+
+/// A deployment with a thread and a finished run, for paths.
+struct Things {
+    deployment: DeploymentId,
+    thread: ThreadId,
+    run: RunId,
+}
+
+async fn things(server: &TestServer) -> Things {
+    let deployment = server.deploy("say Hi").await;
+    let handle = server.client().deployment(&deployment);
+    let receipt = handle.messages().send("Hi").await.unwrap();
+    Things { deployment, thread: receipt.thread_id.clone(), run: receipt.run_id.clone() }
+}
+
+async fn call(server: &TestServer, operation: &Operation, things: &Things, key: Option<&str>) -> Answer {
+    let path = operation
+        .path
+        .replace("{deployment_id}", things.deployment.as_str())
+        .replace("{thread_id}", things.thread.as_str())
+        .replace("{run_id}", things.run.as_str());
+    assert!(!path.contains('{'), "{path}");
+    let http = server.http_with(key);
+    match operation.method {
+        "GET" => http.get(&path).await,
+        "DELETE" => http.delete(&path).await,
+        "PATCH" => http.patch(&path, &json!({"name": "Stolen"})).await,
+        _ => http.post(&path, &json!({"content": "Hi"})).await,
+    }
+}
+
+#[tokio::test]
+async fn without_a_key_or_with_a_revoked_or_made_up_one_every_endpoint_answers_401() {
+    let server = TestServer::start().await;
+    let things = things(&server).await;
+    let (id, revoked) = server.key("deployments:read,deployments:write").await;
+    server.plane.admin().revoke_key(&server.account.tenant.id, &id).await.unwrap();
+    for operation in OPERATIONS {
+        for key in [None, Some(revoked.expose()), Some("prism_made_up"), Some("")] {
+            let answer = call(&server, operation, &things, key).await;
+            assert_eq!((answer.status, answer.code()), (401, "unauthorized"), "{} {key:?}", operation.id);
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_the_other_scope_every_endpoint_answers_403() {
+    let server = TestServer::start().await;
+    let things = things(&server).await;
+    let keys = [server.key("deployments:read").await.1, server.key("deployments:write").await.1];
+    for operation in OPERATIONS {
+        let needed = operation.scope.as_str();
+        let wrong = if needed == "deployments:read" { &keys[1] } else { &keys[0] };
+        let answer = call(&server, operation, &things, Some(wrong.expose())).await;
+        assert_eq!((answer.status, answer.code()), (403, "forbidden"), "{}", operation.id);
+        assert!(answer.message().contains(needed), "{}: {}", operation.id, answer.message());
+    }
+}
+
+#[tokio::test]
+async fn with_another_tenants_key_every_endpoint_answers_404_and_changes_nothing() {
+    let server = TestServer::start().await;
+    let things = things(&server).await;
+    let Account { key, .. } = server.another_account().await;
+    for operation in OPERATIONS.iter().filter(|operation| operation.path.contains("{deployment_id}")) {
+        let answer = call(&server, operation, &things, Some(key.expose())).await;
+        assert_eq!((answer.status, answer.code()), (404, "not_found"), "{}", operation.id);
+        assert_eq!(answer.message(), "Deployment not found", "{}", operation.id);
+    }
+    let listed = server.http_with(Some(key.expose())).get("/v1/deployments").await;
+    assert_eq!(listed.body, json!({"data": [], "next_cursor": null}));
+    let deployment = server.client().deployment(&things.deployment).get().await.unwrap();
+    assert_eq!(deployment.name, "Test agent");
+}
+
+#[tokio::test]
+async fn a_secret_of_another_tenant_does_not_exist() {
+    let server = TestServer::start().await;
+    let other = server.another_account().await;
+    let reference = "sec_theirs".parse().unwrap();
+    server.plane.admin().set_secret(&other.tenant.id, &reference, &"x".into()).await.unwrap();
+    let mut body = prism_tests::scripted_body("say Hi");
+    body["secrets"] = json!({"A": "sec_theirs"});
+    assert_eq!(server.http().post("/v1/deployments", &body).await.code(), "invalid_secret_ref");
+    let theirs = server.http_with(Some(other.key.expose())).post("/v1/deployments", &body).await;
+    assert_eq!(theirs.status, 201);
+}
+
+/// A key and a secret are planted; neither may be found in the database or in what the API tells.
+#[tokio::test]
+async fn no_secret_is_stored_or_told_in_the_clear() {
+    let server = TestServer::start().await;
+    let canary = "canary-7f3a9c1e";
+    let reference = "sec_canary".parse().unwrap();
+    let tenant = &server.account.tenant.id;
+    server.plane.admin().set_secret(tenant, &reference, &canary.into()).await.unwrap();
+    let mut body = prism_tests::scripted_body("say Hi");
+    body["secrets"] = json!({"CANARY": "sec_canary"});
+    let created = server.http().post("/v1/deployments", &body).await;
+    let id = created.body["deployment_id"].as_str().unwrap().to_owned();
+    let told = server.http().get(&format!("/v1/deployments/{id}")).await;
+    assert!(!format!("{created:?}{told:?}").contains(canary));
+    let mut files = 0;
+    for entry in std::fs::read_dir(server.database().parent().unwrap()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        files += 1;
+        for secret in [canary, server.account.key.expose()] {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
+        }
+    }
+    assert!(files >= 1);
+}

@@ -1,0 +1,13 @@
+//! End-to-end tests: a real control plane on a real database and real sockets, driven by the real client, by
+//! plain HTTP, and as the real `prism` process.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+
+mod access;
+mod bad_input;
+mod crash;
+mod errors;
+mod published_request;
+mod runs;
+mod skills;
+mod streams;

@@ -3,7 +3,9 @@
 use std::{io::Read, path::PathBuf, time::Duration};
 
 use clap::{Subcommand, builder::PossibleValuesParser};
-use prism_client::types::{CreateDeployment, Cursor, Deployment, DeploymentId, DeploymentStatus, DeploymentSummary};
+use prism_client::types::{
+    CreateDeployment, Cursor, Deployment, DeploymentId, DeploymentStatus, DeploymentSummary,
+};
 
 use super::{Listing, Server};
 use crate::{

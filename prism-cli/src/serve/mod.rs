@@ -116,11 +116,10 @@ async fn control_plane(
 ) -> Result<ControlPlane, Failure> {
     let mut fetcher = GuardedFetcher::builder();
     for (origin, target) in &config.development_origins {
-        fetcher = fetcher.development_origin(origin, target).map_err(|error| {
-            Failure::usage(format!("`fetch.development_origins` in the configuration file: {error}"))
-        })?;
+        fetcher = fetcher.development_origin(origin, target);
     }
-    let fetcher = fetcher.build().map_err(|error| Failure::new(error.to_string()))?;
+    let fetcher =
+        fetcher.build().map_err(|error| Failure::usage(format!("`fetch.development_origins`: {error}")))?;
     let plane =
         ControlPlane::builder(secret_box).store(store).skill_fetcher(fetcher).settings(settings(config));
     Ok(plane.build().await?)

@@ -6,6 +6,7 @@ use prism_types::{Runtime, SandboxType};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    domain::deployment::AgentSpec,
     engine::Nudges,
     event_log::EventLog,
     ports::{Clock, Harness, Sandbox, SecretBox, SkillFetcher, Store},
@@ -32,6 +33,11 @@ impl Core {
     /// The harness of a runtime, if this control plane has one.
     pub(crate) fn harness(&self, runtime: &Runtime) -> Option<&Arc<dyn Harness>> {
         self.harnesses.get(runtime.as_str())
+    }
+
+    /// The model that a specification stands for.
+    pub(crate) fn resolved_model(&self, spec: &AgentSpec) -> String {
+        spec.model.clone().unwrap_or_else(|| self.settings.default_model.clone())
     }
 
     /// The sandboxes of a kind, if this control plane has them.

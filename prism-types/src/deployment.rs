@@ -81,28 +81,38 @@ impl Default for SandboxType {
 pub struct CreateDeployment {
     /// Your own id of the customer that this agent serves, 1 to 255 characters. One agent per customer is
     /// the recommended model; it is not enforced.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 255), regex(pattern = r"^[^\u0000]*$")))]
     pub customer_id: String,
     /// A label for people, 1 to 255 characters.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 255), regex(pattern = r"^[^\u0000]*$")))]
     pub name: String,
     /// The agent's system prompt, 1 to 131,072 bytes.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(min = 1, max = 131_072), regex(pattern = r"^[^\u0000]*$"))
+    )]
     pub system_prompt: String,
     /// The harness to run. Default: `hermes`.
     #[serde(default)]
     pub runtime: Runtime,
     /// The model in `provider/model` form. Default: chosen by the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 255), regex(pattern = r"^[!-.0-~]+/[!-~]+$")))]
     pub model: Option<String>,
     /// How the agent is isolated.
     #[serde(default)]
     pub sandbox: Sandbox,
     /// Your MCP servers, at most 20, with different names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 20)))]
     pub mcp_servers: Vec<McpServer>,
     /// Skills that teach the agent, at most 20, with different names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 20)))]
     pub skills: Vec<Skill>,
     /// Environment variable names and the stored secrets they stand for, at most 100.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(extend("maxProperties" = 100, "propertyNames" = { "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$" })))]
     pub secrets: BTreeMap<String, SecretRef>,
     /// Feature switches.
     #[serde(default)]
@@ -198,11 +208,20 @@ setters!(Sandbox {
 #[non_exhaustive]
 pub struct McpServer {
     /// A name, unique in the deployment, 1 to 64 characters of `A-Z a-z 0-9 _ -`.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[A-Za-z0-9_-]{1,64}$")))]
     pub name: String,
     /// The server's `http` or `https` URL.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(max = 2048), regex(pattern = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?$"))
+    )]
     pub url: String,
     /// The tools that the agent may use, at most 200; omitted: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(max = 200), inner(length(min = 1, max = 255), regex(pattern = r"^[^\u0000]*$")))
+    )]
     pub tools: Option<Vec<String>>,
 }
 
@@ -265,27 +284,41 @@ setters!(Features {
 pub struct UpdateDeployment {
     /// Replaces the label.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "String", length(min = 1, max = 255), regex(pattern = r"^[^\u0000]*$"))
+    )]
     pub name: Option<String>,
     /// Replaces the system prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "String", length(min = 1, max = 131_072), regex(pattern = r"^[^\u0000]*$"))
+    )]
     pub system_prompt: Option<String>,
     /// Replaces the model; `null` goes back to the server's default.
     #[serde(skip_serializing_if = "Patch::is_keep")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 255), regex(pattern = r"^[!-.0-~]+/[!-~]+$")))]
     pub model: Patch<String>,
     /// Changes the named switches of the sandbox and leaves the others.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "SandboxUpdate"))]
     pub sandbox: Option<SandboxUpdate>,
     /// Replaces the MCP servers as a whole; `[]` removes all.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<McpServer>", length(max = 20)))]
     pub mcp_servers: Option<Vec<McpServer>>,
     /// Replaces the skills as a whole; `[]` removes all.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<Skill>", length(max = 20)))]
     pub skills: Option<Vec<Skill>>,
     /// Merged key by key; `null` removes a key.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(extend("maxProperties" = 100, "propertyNames" = { "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$" })))]
     pub secrets: BTreeMap<String, Option<SecretRef>>,
     /// Changes the named features and leaves the others.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "FeaturesUpdate"))]
     pub features: Option<FeaturesUpdate>,
 }
 

@@ -31,7 +31,7 @@ open_enum! {
         RateLimited = "rate_limited",
         /// 500: the server failed.
         ServerError = "server_error",
-        /// 503: the server is shutting down; try again.
+        /// 503: the server is busy, out of disk space or shutting down; try again.
         Unavailable = "unavailable",
     }
 }

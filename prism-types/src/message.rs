@@ -69,12 +69,17 @@ string_on_the_wire!(ThreadTarget, schema: schemars::json_schema!({
 #[non_exhaustive]
 pub struct SendMessage {
     /// The text, 1 to 131,072 bytes.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(min = 1, max = 131_072), regex(pattern = r"^[^\u0000]*$"))
+    )]
     pub content: String,
     /// The thread; omitted: the default thread; `"new"`: a fresh one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<ThreadTarget>,
     /// Media for the agent to fetch, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 20)))]
     pub attachments: Vec<Attachment>,
 }
 
@@ -131,6 +136,10 @@ pub struct Attachment {
     #[serde(rename = "type")]
     pub kind: AttachmentType,
     /// A publicly fetchable `http` or `https` URL.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(max = 2048), regex(pattern = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?$"))
+    )]
     pub url: String,
 }
 

@@ -112,11 +112,32 @@ impl Skill {
 #[serde(tag = "source", rename_all = "snake_case", deny_unknown_fields)]
 enum KnownSkill {
     /// A `SKILL.md` in the deployment's workspace.
-    File { name: String, path: String },
+    File {
+        #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[A-Za-z0-9_-]{1,64}$")))]
+        name: String,
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))]
+        path: String,
+    },
     /// The markdown itself.
-    Inline { name: String, content: String },
+    Inline {
+        #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[A-Za-z0-9_-]{1,64}$")))]
+        name: String,
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 131_072)))]
+        content: String,
+    },
     /// A `SKILL.md` fetched from a public URL.
-    Url { name: String, url: String },
+    Url {
+        #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[A-Za-z0-9_-]{1,64}$")))]
+        name: String,
+        #[cfg_attr(
+            feature = "schema",
+            schemars(
+                length(max = 2048),
+                regex(pattern = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?$")
+            )
+        )]
+        url: String,
+    },
 }
 
 impl Serialize for Skill {

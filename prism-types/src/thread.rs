@@ -34,6 +34,7 @@ open_enum! {
 pub struct CreateThread {
     /// A title, at most 255 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 255), regex(pattern = r"^[^\u0000]*$")))]
     pub title: Option<String>,
 }
 
@@ -50,6 +51,7 @@ setters!(CreateThread {
 pub struct UpdateThread {
     /// Replaces the title; `null` removes it.
     #[serde(skip_serializing_if = "Patch::is_keep")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 255), regex(pattern = r"^[^\u0000]*$")))]
     pub title: Patch<String>,
 }
 

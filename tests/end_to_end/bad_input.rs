@@ -85,6 +85,22 @@ async fn a_body_of_ten_megabytes_is_413_on_every_endpoint_that_takes_one() {
 }
 
 #[tokio::test]
+async fn parameters_that_an_endpoint_does_not_have_are_refused() {
+    let server = TestServer::start().await;
+    let id = server.deploy("").await;
+    for path in ["", "/skills", "/threads", "/runs", "/events"] {
+        let answer = server.http().get(&format!("/v1/deployments/{id}{path}?colour=red")).await;
+        refused(&answer, "query.colour: is not a parameter of this endpoint");
+    }
+    // Answered with success, it would have destroyed what was to be kept.
+    let kept = server.http().delete(&format!("/v1/deployments/{id}?retain_filesystem=true")).await;
+    refused(&kept, "query.retain_filesystem");
+    let deleted = server.http().delete(&format!("/v1/deployments/{id}?retain_filesystem=false")).await;
+    assert_eq!(deleted.status, 200);
+    assert_eq!(deleted.body, json!({"deployment_id": id, "status": "deleted"}));
+}
+
+#[tokio::test]
 async fn event_ids_that_name_no_event_of_the_log() {
     let server = TestServer::start().await;
     let (id, other) = (server.deploy("").await, server.deploy("").await);
@@ -106,7 +122,7 @@ async fn event_ids_that_name_no_event_of_the_log() {
 #[tokio::test]
 async fn a_hundred_unread_messages_are_the_most() {
     let server = TestServer::start().await;
-    let id = server.deploy("delay 1h").await;
+    let id = server.deploy("delay 3600s").await;
     let path = format!("/v1/deployments/{id}/messages");
     let message = json!({"content": "Hi"});
     // The first starts the run, which takes it; the following ones wait.
@@ -149,7 +165,7 @@ fn no_value_of_any_field_is_a_server_error() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let server = runtime.block_on(TestServer::start());
     let deployment = runtime.block_on(server.deploy(""));
-    let fields = [
+    const FIELDS: &[&str] = &[
         "customer_id",
         "name",
         "system_prompt",
@@ -165,7 +181,7 @@ fn no_value_of_any_field_is_a_server_error() {
         "attachments",
         "title",
     ];
-    proptest!(ProptestConfig::with_cases(300), |(field in prop::sample::select(&fields[..]), value in json_value())| {
+    proptest!(ProptestConfig::with_cases(300), |(field in prop::sample::select(FIELDS), value in json_value())| {
         let mut body = scripted_body("");
         body[field] = value.clone();
         let http = server.http();

@@ -95,7 +95,7 @@ async fn method_not_allowed_405() {
 async fn deployment_not_ready_409() {
     let server = TestServer::start().await;
     let http = server.http();
-    let slow = http.post("/v1/deployments", &scripted_body("provision delay 1h\nsay Hi")).await;
+    let slow = http.post("/v1/deployments", &scripted_body("provision delay 3600s\nsay Hi")).await;
     let id = slow.body["deployment_id"].as_str().unwrap();
     let answer = http.post(&format!("/v1/deployments/{id}/messages"), &json!({"content": "Hi"})).await;
     assert_error(&answer, 409, "deployment_not_ready");

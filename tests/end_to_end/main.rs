@@ -8,6 +8,7 @@ mod bad_input;
 mod crash;
 mod errors;
 mod published_request;
+mod readme;
 mod runs;
 mod skills;
 mod streams;

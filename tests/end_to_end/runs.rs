@@ -168,7 +168,7 @@ async fn an_update_applies_from_the_next_run_on_and_leaves_the_rest() {
     assert_eq!((updated.name.as_str(), updated.model.as_str()), ("Renamed", "openai/gpt-9"));
     deployment.messages().send("yes").await.unwrap();
     let told = told_until(&mut events, RunStatus::Completed).await.concat();
-    assert!(told.contains("old"), "{told}");
+    assert!(told.contains("old") && told.contains("claude-sonnet-4.5"), "{told}");
     deployment.messages().send("b").await.unwrap();
     let told = told_until(&mut events, RunStatus::Completed).await.concat();
     assert!(told.contains("new") && told.contains("openai/gpt-9"), "{told}");
@@ -225,4 +225,38 @@ async fn lists_are_newest_first_whole_and_filtered() {
     assert!(client.deployment(&made[0]).delete().await.unwrap_err().is_not_found());
     let left = server.http().get("/v1/deployments?limit=100").await;
     assert_eq!(left.body["data"].as_array().unwrap().len(), 24);
+}
+
+/// A message that was there before the question is steering, never the answer, however close they come.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_is_the_first_message_after_the_question() {
+    let server = TestServer::start().await;
+    for round in 0..20 {
+        let id = server.deploy("repeat 5 every 1ms token \".\"\nask Go?\ntoken \"<{{answer}}>\"").await;
+        let deployment = server.client().deployment(&id);
+        let first = deployment.messages().send("start").await.unwrap();
+        let stream = deployment.events().stream().after(format!("evt_{}_0", id.suffix()).parse().unwrap());
+        let mut events = stream.run(first.run_id.clone()).open().await.unwrap();
+        let mut sent = 0;
+        while deployment.runs().get(&first.run_id).await.unwrap().status == RunStatus::Running && sent < 60 {
+            sent += 1;
+            let message = format!("m{round}-{sent}");
+            let receipt = deployment.messages().send(message).await.unwrap();
+            if receipt.run_id != first.run_id {
+                break;
+            }
+        }
+        if deployment.runs().get(&first.run_id).await.unwrap().status == RunStatus::WaitingOnHuman {
+            deployment.messages().send("last").await.unwrap();
+        }
+        let told = told_until(&mut events, RunStatus::Completed).await.concat();
+        let thread = deployment.threads().get(&first.thread_id).await.unwrap();
+        let question = thread.messages.iter().position(|message| message.role.as_str() == "agent").unwrap();
+        let answer = &thread.messages[question + 1].content;
+        assert!(told.contains(&format!("<{answer}>")), "{told} {:?}", thread.messages);
+        for message in &thread.messages[1..question] {
+            let steered = format!("[steered: {}]", message.content);
+            assert_eq!(told.matches(&steered).count(), 1, "{told}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Skills from files of the workspace.
 
-use prism_client::DeploymentHandle;
+use prism_client::resources::DeploymentHandle;
 use prism_tests::{TestServer, scripted};
 use prism_types::{CreateDeployment, EventPayload, RunStatus, Skill, SkillState};
 

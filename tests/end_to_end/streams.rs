@@ -81,7 +81,7 @@ async fn readers_that_come_at_any_moment_get_everything_after_their_start() {
     while let Some(event) = pace.next().await {
         let event = event.unwrap();
         let now = sequence(&event);
-        if now % 10 == 0 {
+        if now.is_multiple_of(10) {
             let after = now / 2;
             let stream = deployment.events().stream();
             let stream = stream.after(format!("evt_{}_{after}", id.suffix()).parse().unwrap());

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
+    sync::LazyLock,
 };
 
 use prism_client::Client;
@@ -26,20 +27,34 @@ impl PrismServe {
     /// The key of every server that is started here.
     pub const KEY: &str = "prism_test_key_0123456789abcdef";
 
-    /// The binary, which `cargo test --workspace` has built.
+    /// The binary, built by cargo if it is missing or stale.
     pub fn binary() -> PathBuf {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.ancestors().nth(2).unwrap();
-        let binary = profile.join("prism");
-        assert!(binary.exists(), "{} is missing; run `cargo build -p prism-cli`", binary.display());
-        binary
+        static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+            let test = std::env::current_exe().unwrap();
+            let profile = test.ancestors().nth(2).unwrap();
+            let mut build = std::process::Command::new(env!("CARGO"));
+            build.args(["build", "--quiet", "--package", "prism-cli"]);
+            if profile.ends_with("release") {
+                build.arg("--release");
+            }
+            build.current_dir(env!("CARGO_MANIFEST_DIR"));
+            assert!(build.status().unwrap().success(), "prism-cli cannot be built");
+            profile.join("prism")
+        });
+        BINARY.clone()
     }
 
     /// Starts a server on a data directory and waits until it says where it listens.
     pub async fn start(data_directory: &Path) -> Self {
+        Self::start_with(data_directory, &[]).await
+    }
+
+    /// As [`PrismServe::start`], with more arguments.
+    pub async fn start_with(data_directory: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(Self::binary())
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_directory)
+            .args(arguments)
             .env("PRISM_BOOTSTRAP_API_KEY", Self::KEY)
             .env("PRISM_LOG", "warn")
             .stdout(Stdio::piped())

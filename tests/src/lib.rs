@@ -11,7 +11,7 @@ mod server;
 pub use binary::PrismServe;
 pub use http::{Answer, Http};
 pub use proxy::CuttingProxy;
-pub use server::{Account, ServerOptions, TestServer, serve};
+pub use server::{Account, ServerOptions, TestServer, serve, serve_directory};
 
 /// The request body of the published API reference, byte for byte.
 pub const ACME_AGENT: &str = include_str!("../../examples/acme-agent.json");

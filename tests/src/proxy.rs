@@ -1,7 +1,7 @@
 //! A proxy that cuts connections in the middle.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -18,22 +18,25 @@ pub struct CuttingProxy {
 }
 
 impl CuttingProxy {
-    /// A proxy for the server at `base_url`. The first connections are cut after so many bytes of their
-    /// answers, one number each; later ones are left alone.
+    /// A proxy for the server at `base_url`. Connections are cut after so many bytes of their answers, until
+    /// every number was used; a number whose connection ended before is used again.
     pub async fn start(base_url: &str, cut_after: Vec<usize>) -> Self {
         let upstream = base_url.strip_prefix("http://").unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
         let cuts = Arc::new(AtomicUsize::new(0));
         let counter = cuts.clone();
+        let limits = Arc::new(Mutex::new(cut_after));
         tokio::spawn(async move {
-            let mut limits = cut_after.into_iter();
             while let Ok((downstream, _)) = listener.accept().await {
-                let (limit, upstream, cuts) = (limits.next(), upstream.clone(), counter.clone());
+                let (limits, upstream, cuts) = (limits.clone(), upstream.clone(), counter.clone());
                 tokio::spawn(async move {
+                    let limit = limits.lock().unwrap().pop();
                     let upstream = TcpStream::connect(upstream).await.unwrap();
                     if pass(downstream, upstream, limit).await {
                         cuts.fetch_add(1, Ordering::SeqCst);
+                    } else {
+                        limits.lock().unwrap().extend(limit);
                     }
                 });
             }

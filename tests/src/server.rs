@@ -1,6 +1,10 @@
 //! A control plane in this process, on SQLite in a temporary directory, behind a socket.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use prism_client::Client;
@@ -143,6 +147,16 @@ pub async fn serve(router: Router) -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
     url
+}
+
+/// Serves the text files of a folder of the project and answers the URL.
+pub async fn serve_directory(folder: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    let files = |uri: axum::http::Uri| async move {
+        std::fs::read_to_string(root.join(uri.path().trim_start_matches('/')))
+            .map_err(|_| axum::http::StatusCode::NOT_FOUND)
+    };
+    serve(Router::new().fallback(files)).await
 }
 
 async fn account(admin: &Admin, name: &str) -> Account {

@@ -14,7 +14,10 @@ use std::{
 
 use prism_server_core::{
     ControlPlane, Settings,
-    adapters::{secret_box::SealedBox, skill_fetcher::GuardedFetcher},
+    adapters::{
+        secret_box::SealedBox,
+        skill_fetcher::{BuildError, GuardedFetcher},
+    },
     ports::Store,
 };
 use tokio::{net::TcpListener, runtime, time::timeout};
@@ -118,8 +121,12 @@ async fn control_plane(
     for (origin, target) in &config.development_origins {
         fetcher = fetcher.development_origin(origin, target);
     }
-    let fetcher =
-        fetcher.build().map_err(|error| Failure::usage(format!("`fetch.development_origins`: {error}")))?;
+    let fetcher = fetcher.build().map_err(|error| match error {
+        BuildError::Origin(error) => {
+            Failure::usage(format!("`fetch.development_origins` in the configuration file: {error}"))
+        }
+        error => Failure::new(error.to_string()),
+    })?;
     let plane =
         ControlPlane::builder(secret_box).store(store).skill_fetcher(fetcher).settings(settings(config));
     Ok(plane.build().await?)

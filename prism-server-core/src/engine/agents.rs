@@ -35,7 +35,7 @@ pub(super) async fn start(
     let started = async {
         let sandbox = sandboxes.ensure(request).await;
         let sandbox = sandbox.map_err(|error| failure("sandbox_failed", error.to_string()))?;
-        let preparation = preparation(deployment, spec, sandbox);
+        let preparation = preparation(core, deployment, spec, sandbox);
         let prepared = harness.prepare(preparation.clone()).await;
         prepared.map_err(|error| failure(&error.code, error.message))?;
         Ok(Agent { harness: harness.clone(), preparation })
@@ -59,7 +59,8 @@ pub(super) async fn revive(
     let (harness, sandboxes) = parts(core, deployment, spec)?;
     let found = sandboxes.find(&deployment.instance_id).await;
     if let Some(sandbox) = found.map_err(|error| failure("sandbox_failed", error.to_string()))? {
-        return Ok(Agent { harness: harness.clone(), preparation: preparation(deployment, spec, sandbox) });
+        let preparation = preparation(core, deployment, spec, sandbox);
+        return Ok(Agent { harness: harness.clone(), preparation });
     }
     record(core, deployment, &[InstanceCommand::Lost]).await;
     let started = start(core, deployment, spec).await;
@@ -105,11 +106,13 @@ fn parts<'a>(core: &'a Core, deployment: &Deployment, spec: &AgentSpec) -> Resul
 }
 
 fn preparation(
+    core: &Core,
     deployment: &Deployment,
     spec: &Arc<AgentSpec>,
     sandbox: Arc<dyn SandboxInstance>,
 ) -> Preparation {
-    Preparation::new(deployment.id.clone(), spec.clone(), deployment.model.clone(), sandbox)
+    // The model of this version of the specification: the deployment may name a later one's.
+    Preparation::new(deployment.id.clone(), spec.clone(), core.resolved_model(spec), sandbox)
 }
 
 /// Writes what happened to an instance. It is for the operator: nothing waits on it, so a failure is only

@@ -33,7 +33,7 @@ use crate::{
         run::{RunCommand, RunState},
         skill::SkillRecord,
     },
-    error::{Error, Result, failure},
+    error::{Result, failure},
     ports::{HarnessEvent, HarnessStep, RunInput, StoreError, UserMessage},
     service::skills,
 };
@@ -120,9 +120,9 @@ impl Drivers {
     async fn drive(&self, id: &RunId, wake: &Notify) -> Result<()> {
         let mut read = None;
         loop {
-            let Some(mut drive) = Drive::start(&self.core, id, self.take_interrupted(id)).await? else {
-                return Ok(());
-            };
+            let drive = Drive::start(&self.core, id, self.is_interrupted(id)).await?;
+            self.forget_interrupted(id);
+            let Some(mut drive) = drive else { return Ok(()) };
             match drive.work(wake).await {
                 // The harness ended with messages unread: it goes on with them, if it ever takes one.
                 Ok(Ended::Unread) if read == Some(drive.log.run.read_position) => {
@@ -138,12 +138,18 @@ impl Drivers {
 
     async fn fail(&self, id: &RunId, reason: prism_types::Failure) -> Result<()> {
         let Some(run) = self.core.store.run(id).await? else { return Ok(()) };
-        let recorded = RunLog::new(run, false).record(&[failed(reason)], self.core.clock.now())?;
+        let mut log = RunLog::new(run, false);
+        replay(&self.core, &mut log).await?;
+        let recorded = log.record(&[failed(reason)], self.core.clock.now())?;
         Ok(self.core.store.commit(recorded.commit).await?)
     }
 
-    fn take_interrupted(&self, id: &RunId) -> bool {
-        self.interrupted.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
+    fn is_interrupted(&self, id: &RunId) -> bool {
+        self.interrupted.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    fn forget_interrupted(&self, id: &RunId) {
+        self.interrupted.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 }
 
@@ -186,13 +192,16 @@ impl<'a> Drive<'a> {
         if interrupted {
             run.apply(RunCommand::Resume)?;
         }
-        let spec = core.store.spec(&deployment.id, run.spec_version).await?;
-        let spec = Arc::new(spec.ok_or_else(|| Error::internal("a run has no specification"))?);
-        let mut log = RunLog::new(run, spec.features.filesystem_webhooks);
+        let spec = core.store.spec(&deployment.id, run.spec_version).await?.map(Arc::new);
+        let file_events = spec.as_ref().is_some_and(|spec| spec.features.filesystem_webhooks);
+        let mut log = RunLog::new(run, file_events);
         if log.run.checkpoint.is_some() {
             replay(core, &mut log).await?;
         }
-        let work = work_on(core, &deployment, &spec).await?;
+        let work = match &spec {
+            Some(spec) => work_on(core, &deployment, spec).await?,
+            None => Work::Failed(failed(failure("internal", "the run's specification is gone"))),
+        };
         let delivered = log.run.read_position;
         Ok(Some(Self { core, log, work, delivered }))
     }
@@ -212,7 +221,6 @@ impl<'a> Drive<'a> {
         self.deliver(&inbox).await?;
         loop {
             let chunk = tokio::select! {
-                biased;
                 chunk = steps.next() => chunk,
                 () = wake.notified() => {
                     self.deliver(&inbox).await?;
@@ -230,16 +238,20 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// Commits steps. When a message came in between, the run's revision is read again; when the steps end
-    /// the run and messages are unread, the end is left out.
+    /// Commits steps. When a message came in between, the run's revision is read again. When the steps complete
+    /// the run or ask a human, and messages are unread, that last step is left out: the harness is to take the
+    /// messages first, so that none is lost and none is taken for the answer to a question that came after it.
     async fn commit(&mut self, mut steps: Vec<HarnessStep>) -> Result<Ended, StoreError> {
         if let Some(end) = steps.iter().position(|step| step.event.is_last()) {
             steps.truncate(end + 1);
         }
         let mut ended = Ended::Over;
         loop {
-            let completes = matches!(steps.last(), Some(step) if step.event == HarnessEvent::Completed);
-            if completes && self.has_unread(&steps).await? {
+            let pauses = matches!(
+                steps.last().map(|step| &step.event),
+                Some(HarnessEvent::Completed | HarnessEvent::Asked { .. })
+            );
+            if pauses && self.has_unread(&steps).await? {
                 steps.pop();
                 ended = Ended::Unread;
             }

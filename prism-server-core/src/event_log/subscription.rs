@@ -109,3 +109,124 @@ pub(crate) fn frames(entries: &[Arc<Entry>]) -> Bytes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        adapters::store::MemoryStore,
+        domain::{deployment::tests::sample, event::NewEvent},
+        ports::{Commit, Write},
+    };
+    use futures::FutureExt;
+    use prism_types::Timestamp;
+    use proptest::prelude::*;
+
+    /// What can happen around a log, in any order.
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// So many events are appended in one commit.
+        Append(u16),
+        /// Somebody subscribes after the event at this part of the log, or from now on.
+        Open(Option<u8>),
+        /// A reader, picked by number, takes what it can get once.
+        Read(u8),
+        /// A reader goes away.
+        Close(u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (1..6_u16).prop_map(Step::Append),
+            // More than the tail holds.
+            1 => (400..900_u16).prop_map(Step::Append),
+            2 => any::<Option<u8>>().prop_map(Step::Open),
+            8 => any::<u8>().prop_map(Step::Read),
+            1 => any::<u8>().prop_map(Step::Close),
+        ]
+    }
+
+    /// A reader, where it started, and what it got.
+    struct Reader {
+        subscription: Subscription,
+        start: u64,
+        got: Vec<u64>,
+    }
+
+    impl Reader {
+        /// Takes one batch, if there is one.
+        fn read(&mut self) -> bool {
+            let Some(Some(Ok(entries))) = self.subscription.next().now_or_never() else { return false };
+            self.got.extend(entries.iter().map(|entry| entry.event.sequence));
+            true
+        }
+    }
+
+    fn append(store: &MemoryStore, events: u16) {
+        let event = NewEvent {
+            deployment_id: sample().id,
+            run_id: None,
+            thread_id: None,
+            name: "token".to_owned(),
+            data: "{}".to_owned(),
+            created_at: Timestamp::UNIX_EPOCH,
+        };
+        let writes = (0..events).map(|_| Write::Append(event.clone()));
+        store.commit(Commit::new().with_all(writes)).now_or_never().unwrap().unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn each_reader_gets_exactly_what_comes_after_its_start(steps in prop::collection::vec(step(), 1..60)) {
+            let store = Arc::new(MemoryStore::new());
+            let log = Arc::new(EventLog::default());
+            store.set_append_listener(log.clone());
+            let id = sample().id;
+            let insert = Commit::new().with(Write::InsertDeployment(sample()));
+            store.commit(insert).now_or_never().unwrap().unwrap();
+            let (mut readers, mut end) = (Vec::<Reader>::new(), 0_u64);
+            for step in steps {
+                match step {
+                    Step::Append(events) => {
+                        append(&store, events);
+                        end += u64::from(events);
+                    }
+                    Step::Open(part) => {
+                        let after = part.map(|part| end * u64::from(part) / 255);
+                        let open = Subscription::open(&log, store.clone(), &id, after, EventFilter::default());
+                        let subscription = open.now_or_never().unwrap().unwrap();
+                        readers.push(Reader { subscription, start: after.unwrap_or(end), got: Vec::new() });
+                    }
+                    Step::Read(number) if !readers.is_empty() => {
+                        let number = usize::from(number) % readers.len();
+                        readers[number].read();
+                    }
+                    Step::Close(number) if !readers.is_empty() => {
+                        readers.swap_remove(usize::from(number) % readers.len());
+                    }
+                    Step::Read(_) | Step::Close(_) => {}
+                }
+            }
+            for mut reader in readers {
+                while reader.read() {}
+                prop_assert_eq!(reader.got, (reader.start + 1..=end).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn closing_a_log_ends_its_readers_and_the_last_one_takes_the_tail_away() {
+        let store = Arc::new(MemoryStore::new());
+        let log = Arc::new(EventLog::default());
+        let id = sample().id;
+        let open = Subscription::open(&log, store, &id, None, EventFilter::default());
+        let mut subscription = open.now_or_never().unwrap().unwrap();
+        assert!(subscription.next().now_or_never().is_none());
+        assert_eq!(log.followers(&id), 1);
+        log.close(&id);
+        assert!(subscription.next().now_or_never().unwrap().is_none());
+        drop(subscription);
+        assert_eq!(log.followers(&id), 0);
+        assert!(log.tails.lock().unwrap().is_empty());
+    }
+}

@@ -5,8 +5,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 /// A comment that keeps proxies from closing a silent connection.
 pub(crate) const HEARTBEAT: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
-/// What a stream ends with when the server goes away: when to come back, in milliseconds.
-pub(crate) const GOODBYE: Bytes = Bytes::from_static(b": the server is going away\nretry: 1000\n\n");
+/// What a stream ends with: when to come back, in milliseconds.
+pub(crate) const GOODBYE: Bytes = Bytes::from_static(b": end of stream\nretry: 1000\n\n");
 
 /// An event with a name, an id and data.
 ///

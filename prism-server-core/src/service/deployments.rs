@@ -58,7 +58,7 @@ pub(crate) async fn create(core: &Core, principal: &Principal, new: NewDeploymen
         customer_id: new.customer_id,
         name: new.name,
         runtime: new.runtime,
-        model: new.spec.model.clone().unwrap_or_else(|| core.settings.default_model.clone()),
+        model: core.resolved_model(&new.spec),
         spec_version: 1,
         default_thread: ThreadId::generate(),
         instance_id: InstanceId::generate(),
@@ -138,7 +138,7 @@ pub(crate) async fn update(
         if let Some(name) = change.name.clone() {
             deployment.name = name;
         }
-        deployment.model = changed.model.clone().unwrap_or_else(|| core.settings.default_model.clone());
+        deployment.model = core.resolved_model(&changed);
         deployment.persistent = changed.sandbox.persistent_filesystem;
         if deployment.state == DeploymentState::Error {
             deployment.apply(DeploymentCommand::Reprovision)?;

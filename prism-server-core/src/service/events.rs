@@ -38,7 +38,11 @@ pub(crate) async fn subscribe(
         let message = format!("The deployment has {most} open event streams, which is the most. Close one.");
         return Err(Error::new(ErrorKind::RateLimited, message).retry_after(Duration::from_secs(5)));
     }
-    Ok(Subscription::open(&core.event_log, core.store.clone(), deployment_id, after, filter).await?)
+    let store = core.store.clone();
+    let subscription = Subscription::open(&core.event_log, store, deployment_id, after, filter).await?;
+    // A delete closes the subscriptions that it finds; one that was opened just after must see it here.
+    deployments::get(core, principal, deployment_id).await?;
+    Ok(subscription)
 }
 
 /// The place in the log that an event id names. An id of another log, or of an event that was never logged,

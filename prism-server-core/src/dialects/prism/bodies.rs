@@ -68,13 +68,9 @@ pub(super) fn create_deployment(body: &Value) -> Result<NewDeployment> {
 /// `PATCH /v1/deployments/{deployment_id}`.
 pub(super) fn update_deployment(body: &Value) -> Result<DeploymentChange> {
     decode(body, |node| {
-        for field in ["customer_id", "runtime"] {
-            if body.get(field).is_some() {
-                node.refuse::<()>(format!("`{field}` cannot be changed; create another deployment"));
-                return None;
-            }
-        }
         let object = node.object(&[
+            "customer_id",
+            "runtime",
             "name",
             "system_prompt",
             "model",
@@ -84,6 +80,9 @@ pub(super) fn update_deployment(body: &Value) -> Result<DeploymentChange> {
             "secrets",
             "features",
         ])?;
+        for fixed in ["customer_id", "runtime"] {
+            object.change::<()>(fixed, |node| node.refuse("cannot be changed; create another deployment"));
+        }
         Some(DeploymentChange {
             name: object.change("name", |node| node.label(1..=LABEL)),
             system_prompt: object.change("system_prompt", |node| node.text(1..=TEXT)),
@@ -370,6 +369,6 @@ mod tests {
         let told = problems(update_deployment(&json!({"name": null})));
         assert_eq!(told, ["$.name must be a value, but is null"]);
         let told = problems(update_deployment(&json!({"runtime": "hermes"})));
-        assert!(told[0].contains("cannot be changed"), "{told:?}");
+        assert_eq!(told, ["$.runtime cannot be changed; create another deployment"]);
     }
 }

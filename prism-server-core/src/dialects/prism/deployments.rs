@@ -78,6 +78,17 @@ pub(super) async fn delete(
     call: Call,
 ) -> Result<Json<DeletedDeployment>, Answer> {
     let id = deployment_id(&id)?;
+    deployments::get(&core, &call.principal, &id).await?;
+    let mut query = Query::parse(call.request.uri().query());
+    query.read("retain_filesystem", |text| match text {
+        "false" => Ok(()),
+        "true" => {
+            Err("cannot be `true` on this server yet: it keeps no workspaces of deleted deployments"
+                .to_owned())
+        }
+        _ => Err("must be `true` or `false`".to_owned()),
+    });
+    query.finish()?;
     let (work_core, work_id) = (core.clone(), id.clone());
     let work = async move { deployments::delete(&work_core, &call.principal, &work_id).await };
     detached(&core, work).await?;

@@ -31,7 +31,7 @@ use crate::{
     core::Core,
     domain::tenant::{Principal, Scope},
     error::{Error, ErrorKind, Result},
-    http::{Authenticator, rate_limit::RateLimit, request_id},
+    http::{Authenticator, query::Query, rate_limit::RateLimit, request_id},
 };
 
 use error::Answer;
@@ -51,6 +51,7 @@ pub(crate) fn router(core: Arc<Core>, authenticator: Arc<dyn Authenticator>) -> 
             authenticator: authenticator.clone(),
             rate_limit: rate_limit.clone(),
             scope: operation.scope,
+            takes_query: operation.parameters.iter().any(|parameter| parameter.place == "query"),
         };
         let handler: MethodRouter<Arc<Core>> = handler(operation);
         let handler = handler.route_layer(middleware::from_fn_with_state(gate, enter));
@@ -91,6 +92,7 @@ struct Gate {
     authenticator: Arc<dyn Authenticator>,
     rate_limit: Option<Arc<RateLimit>>,
     scope: Scope,
+    takes_query: bool,
 }
 
 /// Lets a request in whose caller is known, has the scope and is not too fast.
@@ -104,6 +106,9 @@ async fn enter(State(gate): State<Gate>, request: Request, next: Next) -> Respon
         if !principal.scopes.contains(gate.scope) {
             let message = format!("The API key lacks the scope {}.", gate.scope.as_str());
             return Err(Error::new(ErrorKind::Forbidden, message));
+        }
+        if !gate.takes_query {
+            Query::parse(parts.uri.query()).finish()?;
         }
         Ok(principal)
     };

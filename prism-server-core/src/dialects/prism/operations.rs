@@ -121,10 +121,14 @@ pub const OPERATIONS: &[Operation] = &[
         scope: Scope::DeploymentsWrite,
         summary: "Deletes a deployment with its workspace, threads, runs and events.",
         request: None,
-        parameters: &[],
+        parameters: &[query(
+            "retain_filesystem",
+            "Keep the workspace. Only `false` is supported.",
+            r#"{"type":"boolean","default":false}"#,
+        )],
         success: 200,
         response: Some("DeletedDeployment"),
-        errors: &[404, 409],
+        errors: &[400, 404, 409],
     },
     Operation {
         id: "send_message",

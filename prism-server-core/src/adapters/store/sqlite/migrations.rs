@@ -19,6 +19,9 @@ pub(super) fn run(connection: &mut Connection) -> StoreResult<()> {
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Exclusive)
         .map_err(|error| failed(&error))?;
+    if version(&transaction)? == 0 && has_tables(&transaction)? {
+        return Err(StoreError::Failed("the database is another program's".to_owned()));
+    }
     for migration in missing(&transaction)? {
         transaction.execute_batch(migration).map_err(|error| failed(&error))?;
     }
@@ -33,6 +36,12 @@ pub(super) fn version(connection: &Connection) -> StoreResult<i64> {
         .prepare_cached("PRAGMA user_version")
         .and_then(|mut statement| statement.query_row([], |row| row.get(0)));
     read.map_err(|error| failed(&error))
+}
+
+/// Whether there is anything in the file.
+fn has_tables(connection: &Connection) -> StoreResult<bool> {
+    let tables = connection.prepare("SELECT 1 FROM sqlite_schema").and_then(|mut tables| tables.exists([]));
+    tables.map_err(|error| failed(&error))
 }
 
 fn missing(connection: &Connection) -> StoreResult<&'static [&'static str]> {

@@ -7,7 +7,8 @@
 //! survives a loss of power. Within the group each commit has a savepoint, so that a refused one goes alone.
 //!
 //! Other processes may write to the file too, such as a command line tool that revokes a key. Nothing of the
-//! tables is kept in memory, so their changes are seen by the next read.
+//! tables is kept in memory, so their changes are seen by the next read. The listener hears only of what this
+//! process appended: a tool may change records, but one gateway runs the deployments of a file.
 //!
 //! # Reading
 //! Reads have connections of their own; in WAL mode they neither wait for the writer nor hold it up. No

@@ -22,12 +22,12 @@ const IDLE: usize = 16;
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
-    scans: Semaphore,
+    scans: Arc<Semaphore>,
 }
 
 impl Readers {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), idle: Mutex::default(), scans: Semaphore::new(SCANS) }
+        Self { path: path.to_owned(), idle: Mutex::default(), scans: Arc::new(Semaphore::new(SCANS)) }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -55,10 +55,13 @@ impl Readers {
         self: Arc<Self>,
         read: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        let _permit = self.scans.acquire().await.map_err(|_| ended())?;
-        let readers = Arc::clone(&self);
-        // A caller that goes away gives its permit back while the scan still runs; a page is short enough.
-        tokio::task::spawn_blocking(move || readers.read(read)).await.map_err(|_| ended())?
+        let permit = Arc::clone(&self.scans).acquire_owned().await.map_err(|_| ended())?;
+        let scan = move || {
+            // Kept until the scan is over, also when nobody waits for it any more.
+            let _permit = permit;
+            self.read(read)
+        };
+        tokio::task::spawn_blocking(scan).await.map_err(|_| ended())?
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {

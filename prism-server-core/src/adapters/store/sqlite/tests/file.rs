@@ -95,6 +95,10 @@ async fn a_newer_database_and_other_files_are_refused() {
         let error = SqliteStore::open(&path).unwrap_err();
         assert!(matches!(&error, StoreError::Failed(reason) if reason.contains("newer")), "{error}");
     }
+    let other = directory.path().join("other.db");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE notes (text)").unwrap();
+    let error = SqliteStore::open(&other).unwrap_err();
+    assert!(error.to_string().contains("another program"), "{error}");
     let other = directory.path().join("other");
     std::fs::write(&other, "This is no database, and it is long enough to be told from an empty one.")
         .unwrap();

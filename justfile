@@ -1,0 +1,42 @@
+# Recipes of the workspace; `just` lists them. `just ci` is all that a change has to pass.
+
+_list:
+    @just --list --unsorted
+
+# Format, lints, and what may be in the dependency graph.
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --exclude prism-client --all-targets --all-features -- -D warnings
+    cargo clippy -p prism-client --all-targets -- -D warnings
+    cargo deny check --hide-inclusion-graph bans licenses sources
+
+# Crates without their default features.
+features:
+    cargo check -p prism-types --no-default-features
+    cargo check -p prism-server-core --no-default-features
+    cargo check -p prism-client --no-default-features
+
+# All tests.
+test:
+    cargo test --workspace
+
+# The reference of the crates, in target/doc.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --exclude prism-client --no-deps --all-features
+    RUSTDOCFLAGS="-D warnings" cargo doc -p prism-client --no-deps
+
+# Writes the golden files of docs/schema anew.
+schemas:
+    cargo run --bin schemas
+
+# A first conversation, from nothing to an answer, in one process.
+quickstart:
+    cargo run --bin quickstart
+
+# The load program, optimised.
+load:
+    cargo run --release -p prism-tests --bin load
+
+# Everything, as the merge check runs it.
+ci:
+    bash .ci/run

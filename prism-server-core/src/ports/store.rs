@@ -113,6 +113,9 @@ pub enum Write {
     InsertRun(Run),
     /// A changed run, guarded by its revision.
     UpdateRun(Run),
+    /// Raises the revision of a run in state `running`, whatever the revision is, so that whoever has read the
+    /// run before finds it changed. In another state it is a conflict.
+    TouchRun(RunId),
     /// A new approval.
     InsertApproval(Approval),
     /// Answers an open approval; `None` closes it without an answer. A closed one is a conflict.

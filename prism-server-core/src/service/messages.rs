@@ -53,12 +53,16 @@ pub(crate) async fn send(
         }
         let run = match &unfinished {
             None => new_run(core, &deployment, &thread),
-            Some(run) => steered(run, &thread)?,
+            Some(run) => continued(run, &thread)?,
         };
         commit = commit.with(Write::InsertMessage(message(core, &thread.id, &run.id, &new)));
         commit = match &unfinished {
             None => commit.with(Write::InsertRun(run.clone())).with(Write::Append(started(core, &run))),
-            Some(before) => commit.with_all(continued(core, before, &run, &new).await?),
+            Some(before) if before.state == RunState::Running => {
+                // Whoever works on the run finds it changed, and cannot end it without having seen the message.
+                commit.with(Write::TouchRun(run.id.clone()))
+            }
+            Some(_) => commit.with_all(answered(core, &run, &new).await?),
         };
         core.store.commit(commit).await?;
         Ok::<_, Attempt>(run)
@@ -139,7 +143,7 @@ fn new_run(core: &Core, deployment: &Deployment, thread: &Thread) -> Run {
 }
 
 /// The unfinished run after one more message.
-fn steered(run: &Run, thread: &Thread) -> Result<Run> {
+fn continued(run: &Run, thread: &Thread) -> Result<Run> {
     let unread = thread.message_count.saturating_sub(run.read_position);
     if unread >= limits::UNREAD_MESSAGES {
         let message = format!(
@@ -154,16 +158,12 @@ fn steered(run: &Run, thread: &Thread) -> Result<Run> {
     Ok(run)
 }
 
-/// The writes that give an unfinished run one more message. Updating the run, even when nothing of it changed,
-/// keeps it from ending at the same time without having seen the message.
-async fn continued(core: &Core, before: &Run, run: &Run, new: &NewMessage) -> Result<Vec<Write>> {
-    let mut writes = vec![Write::UpdateRun(run.clone())];
-    if before.state == RunState::WaitingOnHuman {
-        if let Some(approval) = core.store.open_approval(&run.id).await? {
-            let answer = Some(new.content.clone());
-            writes.push(Write::ResolveApproval(approval.id, answer, core.clock.now()));
-        }
-        writes.push(Write::Append(started(core, run)));
+/// The writes that answer the question of a run and let it go on.
+async fn answered(core: &Core, run: &Run, new: &NewMessage) -> Result<Vec<Write>> {
+    let mut writes = vec![Write::UpdateRun(run.clone()), Write::Append(started(core, run))];
+    if let Some(approval) = core.store.open_approval(&run.id).await? {
+        let answer = Some(new.content.clone());
+        writes.push(Write::ResolveApproval(approval.id, answer, core.clock.now()));
     }
     Ok(writes)
 }

@@ -51,7 +51,7 @@ mod equivalence {
     /// A write of each kind, made of small numbers.
     fn write() -> impl Strategy<Value = Write> {
         // A purge takes away what the others work on, so it is rare.
-        let kind = prop_oneof![40 => 0..22_u32, 1 => Just(22)];
+        let kind = prop_oneof![40 => 0..23_u32, 1 => Just(23)];
         (kind, 0..IDS, 0..IDS, 0..4_u32, any::<bool>()).prop_map(|(kind, a, b, number, flag)| {
             let revision = u64::from(number % 2);
             let text = flag.then(|| format!("text {number}"));
@@ -95,6 +95,7 @@ mod equivalence {
                 19 => Write::ResolveApproval(id("apr_", a), text, at(number)),
                 20 => Write::Append(NewEvent { run_id, ..event(a, "{}") }),
                 21 => Write::TrimEvents(id("dep_", a), number),
+                22 => Write::TouchRun(id("run_", a)),
                 _ => Write::PurgeDeployment(id("dep_", a)),
             }
         })

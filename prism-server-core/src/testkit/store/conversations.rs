@@ -131,6 +131,12 @@ pub async fn runs_are_guarded_by_revisions(store: Arc<dyn Store>) {
     is_missing(commit(store, [Write::UpdateRun(run(1, 1, 9))]).await, "run");
     is_conflict(commit(store, [Write::InsertRun(run(1, 1, 1))]).await, "run");
 
+    let touched = Run { revision: 1, ..run(2, 2, 2) };
+    commit(store, [Write::TouchRun(id("run_", 2))]).await.unwrap();
+    assert_eq!(store.run(&id("run_", 2)).await.unwrap(), Some(touched.clone()));
+    is_conflict(commit(store, [Write::UpdateRun(run(2, 2, 2))]).await, "run");
+    is_conflict(commit(store, [Write::TouchRun(id("run_", 1))]).await, "run");
+
     commit(store, [Write::InsertRun(run(1, 1, 3))]).await.unwrap();
     let one: DeploymentId = id("dep_", 1);
     let page = |before, limit| store.runs(&one, ListQuery { before, limit });
@@ -138,8 +144,8 @@ pub async fn runs_are_guarded_by_revisions(store: Arc<dyn Store>) {
     assert_eq!(page(None, 1).await.unwrap(), [run(1, 1, 3)]);
     assert_eq!(page(Some(id("run_", 3)), 9).await.unwrap(), [kept]);
     let second: RunId = id("run_", 2);
-    assert_eq!(store.running_runs(None, 9).await.unwrap(), [run(2, 2, 2), run(1, 1, 3)]);
-    assert_eq!(store.running_runs(None, 1).await.unwrap(), [run(2, 2, 2)]);
+    assert_eq!(store.running_runs(None, 9).await.unwrap(), [touched.clone(), run(1, 1, 3)]);
+    assert_eq!(store.running_runs(None, 1).await.unwrap(), [touched]);
     assert_eq!(store.running_runs(Some(&second), 9).await.unwrap(), [run(1, 1, 3)]);
 }
 

@@ -242,6 +242,7 @@ pub async fn a_purge_leaves_nothing(store: Arc<dyn Store>) {
         (Write::UpdateDeployment(deployment(1, 1)), "deployment"),
         (Write::UpdateInstance(instance(1, 1)), "instance"),
         (Write::UpdateRun(run(1, 1, 1)), "run"),
+        (Write::TouchRun(id("run_", 1)), "run"),
         (Write::UpdateSkill(skill(1, 1)), "skill"),
         (Write::ResolveApproval(id("apr_", 1), None, at(1)), "approval"),
     ] {

@@ -17,7 +17,7 @@ use crate::{
         event::{LoggedEvent, NewEvent},
         instance::Instance,
         message::Message,
-        run::Run,
+        run::{Run, RunState},
         secret::SealedSecret,
         skill::SkillRecord,
         tenant::{ApiKey, Tenant},
@@ -181,6 +181,7 @@ impl Change<'_> {
             Write::InsertMessage(message) => self.insert_message(message),
             Write::InsertRun(run) => self.insert_run(run),
             Write::UpdateRun(run) => self.update_run(run),
+            Write::TouchRun(id) => self.touch_run(&id),
             Write::InsertApproval(approval) => {
                 self.need_deployment(&approval.deployment_id)?;
                 let run = self.state.runs.get(&approval.run_id);
@@ -329,6 +330,16 @@ impl Change<'_> {
             return Err(StoreError::Conflict("run"));
         }
         self.put(|state| &mut state.runs, run.id.clone(), run);
+        Ok(())
+    }
+
+    fn touch_run(&mut self, id: &RunId) -> StoreResult<()> {
+        let run = self.state.runs.get(id).cloned().ok_or(StoreError::Missing("run"))?;
+        if run.state != RunState::Running {
+            return Err(StoreError::Conflict("run"));
+        }
+        let revision = run.revision + 1;
+        self.put(|state| &mut state.runs, id.clone(), Run { revision, ..run });
         Ok(())
     }
 

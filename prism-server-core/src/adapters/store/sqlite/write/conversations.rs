@@ -1,6 +1,6 @@
 //! Threads, messages, runs, approvals and events.
 
-use prism_types::{ApprovalId, DeploymentId, ThreadId, Timestamp};
+use prism_types::{ApprovalId, DeploymentId, RunId, ThreadId, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -125,6 +125,16 @@ pub(super) fn update_run(connection: &Connection, run: &Run) -> StoreResult<()> 
             millis(run.ended_at),
         ],
         ("SELECT 1 FROM runs WHERE id = ?1", run.id.as_str()),
+    )
+}
+
+pub(super) fn touch_run(connection: &Connection, id: &RunId) -> StoreResult<()> {
+    update(
+        connection,
+        "run",
+        "UPDATE runs SET revision = revision + 1 WHERE id = ?1 AND state = 'running'",
+        params![id.as_str()],
+        ("SELECT 1 FROM runs WHERE id = ?1", id.as_str()),
     )
 }
 

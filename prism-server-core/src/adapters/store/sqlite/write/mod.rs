@@ -39,6 +39,7 @@ pub(super) fn apply(connection: &Connection, write: Write, events: &mut Vec<Logg
         Write::InsertMessage(message) => conversations::insert_message(connection, &message),
         Write::InsertRun(run) => conversations::insert_run(connection, &run),
         Write::UpdateRun(run) => conversations::update_run(connection, &run),
+        Write::TouchRun(id) => conversations::touch_run(connection, &id),
         Write::InsertApproval(approval) => conversations::insert_approval(connection, &approval),
         Write::ResolveApproval(id, answer, at) => {
             conversations::resolve_approval(connection, &id, answer.as_deref(), at)

@@ -148,6 +148,35 @@ fn a_stop_ends_open_streams_and_succeeds() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_second_signal_does_not_wait_for_requests() {
+    use rustix::process::Signal;
+    use std::io::{Read, Write};
+
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Server::start(data.path());
+    let deployment = server.deployment("say Hi");
+    let mut request = std::net::TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    request.set_read_timeout(Some(support::DEADLINE)).unwrap();
+    let head = format!(
+        "POST /v1/deployments HTTP/1.1\r\nhost: prism\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: 100\r\nexpect: 100-continue\r\n\r\n",
+        support::KEY
+    );
+    request.write_all(head.as_bytes()).unwrap();
+    // The server asks for the body, so the request is under way; the body never comes.
+    let mut line = [0; 12];
+    request.read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"HTTP/1.1 100");
+
+    let mut events = server.events(&deployment);
+    server.signal(Signal::TERM);
+    support::read_to_end(&mut events);
+    server.signal(Signal::INT);
+    assert_eq!(server.ended().code(), Some(1));
+}
+
 #[test]
 fn the_log_can_be_json_and_holds_no_key() {
     let data = tempfile::tempdir().unwrap();

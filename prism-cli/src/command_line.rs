@@ -13,7 +13,7 @@ use crate::{admin, failure::Failure, remote, serve};
 /// PRISM_API_KEY.
 #[derive(Debug, Parser)]
 #[command(name = "prism", version, propagate_version = true, after_help = AFTER_HELP)]
-#[command(subcommand_required = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,

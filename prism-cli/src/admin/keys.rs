@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                 Ok(admin.create_key(&tenant.id, &name, scopes, None).await?)
             })?;
             if !output.is_json() {
-                output::note(&format!("created {}, which may {}; it is shown only now:", key.id, key.scopes));
+                output::note(&format!("created {} ({}), which is shown only now:", key.id, key.scopes));
             }
             output.print(&New { row: key.into(), key: secret.expose() }, |new| new.key.to_owned())
         }

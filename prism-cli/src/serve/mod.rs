@@ -41,7 +41,26 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Open connections, unless the configuration says otherwise.
 const CONNECTIONS: usize = 20_000;
 
-/// Runs a server.
+/// What a configuration file can say, for the help text.
+const FILE: &str = r#"The configuration file, with every key there is and its default:
+  listen = "127.0.0.1:8080"
+  data_dir = "./prism-data"            # a relative one starts from the working directory
+  public_url = "https://…"             # default: the `Host` of each request
+  default_model = "anthropic/claude-sonnet-4.5"
+  log = "info"
+  log_format = "text"
+
+  [limits]                             # all at least 1
+  requests_per_second = 50             # of one API key; default: no limit
+  streams_per_deployment = 10000
+  concurrent_runs = 1000               # more wait
+  concurrent_provisioning = 64         # more wait
+  connections = 20000                  # more wait
+
+  [fetch.development_origins]          # fetch skills of an origin from elsewhere; default: none
+  "https://example.com" = "http://127.0.0.1:9000""#;
+
+/// Run a server.
 ///
 /// When it takes requests it prints `prism listening on http://ADDRESS:PORT` on standard output. The first start
 /// on a data directory creates the tenant `default` and an API key, which is printed once; PRISM_BOOTSTRAP_API_KEY
@@ -51,6 +70,7 @@ const CONNECTIONS: usize = 20_000;
 /// SIGTERM and SIGINT stop it: open streams end, requests have 10 s to end, and runs go on after the next start.
 /// A second signal ends it at once.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = FILE)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     flags: Flags,

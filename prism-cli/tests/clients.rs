@@ -1,0 +1,135 @@
+//! Commands that talk to a server.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
+
+use serde_json::Value;
+use support::{Server, prism, run, run_with_input};
+
+#[test]
+fn a_conversation_is_read_along() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let script =
+        "say You said {{message}}.\ntool search {\"q\": 1} => {\"found\": 3}\nask Shall I?\nsay {{answer}}!";
+    let deployment = server.deployment(script);
+
+    let asked = run(&mut server.client(&["send", &deployment, "hello there", "--follow"]));
+    assert!(asked.stderr.contains("--thread thr_") && asked.stderr.contains("--follow"), "{}", asked.stderr);
+    let expected = "You said hello there.\n[calls search {\"q\":1}]\n[search answers {\"found\":3}]\n\
+                    [asks] Shall I?\n[waiting_on_human]\n";
+    assert_eq!(asked.ok(), expected);
+    let mut answer = server.client(&["send", &deployment, "-", "--follow"]);
+    assert_eq!(run_with_input(&mut answer, "yes").ok(), "yes!\n");
+
+    let runs = run(&mut server.client(&["runs", "list", &deployment, "-o", "json"])).json();
+    let run_id = runs[0]["run_id"].as_str().unwrap();
+    let one = run(&mut server.client(&["runs", "get", &deployment, run_id, "-o", "json"])).json();
+    assert_eq!(one["status"], "completed");
+    assert!(run(&mut server.client(&["runs", "get", &deployment, run_id])).ok().contains("completed"));
+
+    let thread = one["thread_id"].as_str().unwrap();
+    let text = run(&mut server.client(&["threads", "get", &deployment, thread])).ok();
+    assert!(text.contains("hello there") && text.contains("yes!"), "{text}");
+    assert!(run(&mut server.client(&["threads", "list", &deployment])).ok().contains(thread));
+}
+
+#[test]
+fn a_run_that_fails_fails_the_command() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let deployment = server.deployment("say Oh\nfail boom It broke.");
+    let failed = run(&mut server.client(&["send", &deployment, "x", "--thread", "new", "--follow"]));
+    assert_eq!(failed.stdout, "Oh\n");
+    let error = failed.failed(1);
+    assert!(error.contains("boom: It broke."), "{error}");
+
+    let lines = run(&mut server.client(&["send", &deployment, "x", "--follow", "--output", "json"])).stdout;
+    let types: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["type"].clone()).collect();
+    assert_eq!(types, ["run_status", "token", "run_status"]);
+}
+
+#[test]
+fn events_are_followed_from_a_place_on_to_the_end_of_a_run() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let deployment = server.deployment("say Hi");
+    let told = run(&mut server.client(&["send", &deployment, "x", "--follow", "-o", "json"])).ok();
+    let first: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    let (after, run_id) = (first["id"].as_str().unwrap(), first["run_id"].as_str().unwrap());
+    let follow = ["events", &deployment, "--after", after, "--run", run_id, "--output", "json"];
+    let rest = run(&mut server.client(&follow)).ok();
+    let expected: Vec<_> = told.lines().skip(1).collect();
+    assert_eq!(rest.lines().collect::<Vec<_>>(), expected);
+    let text = run(&mut server.client(&follow[..6])).ok();
+    assert!(text.contains("token") && text.contains("[completed]"), "{text}");
+}
+
+#[test]
+fn deployments_are_listed_filtered_shown_and_deleted() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let list = |arguments: &[&str]| {
+        run(server.client(&["deployments", "list", "-o", "json"]).args(arguments))
+            .json()
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    let deployments: Vec<_> = (0..3).map(|_| server.deployment("say Hi")).collect();
+    assert_eq!((list(&[]), list(&["--limit", "2"])), (3, 2));
+    assert_eq!((list(&["--customer", "cus_2"]), list(&["--status", "ready"])), (0, 3));
+    let more = run(&mut server.client(&["deployments", "list", "--limit", "2"]));
+    assert!(more.stderr.contains("there are more"), "{}", more.stderr);
+    let shown = run(&mut server.client(&["deployments", "get", &deployments[0]])).ok();
+    assert!(shown.contains(&deployments[0]) && shown.contains("scripted"), "{shown}");
+    run(&mut server.client(&["skills", "list", &deployments[0]])).ok();
+    run(&mut server.client(&["deployments", "delete", &deployments[0]])).ok();
+    assert!(run(&mut server.client(&["deployments", "get", &deployments[0]])).failed(1).contains("404"));
+}
+
+#[test]
+fn a_file_that_does_not_fit_is_named_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("agent.json");
+    std::fs::write(&file, "{\n  \"customer\": \"c\"\n}").unwrap();
+    let mut create = prism(&["deployments", "create", "-f"]);
+    let error = run(create.arg(&file).env("PRISM_API_KEY", support::KEY)).failed(1);
+    assert!(
+        error.contains("agent.json") && error.contains("`customer`") && error.contains("line 2"),
+        "{error}"
+    );
+}
+
+#[test]
+fn failures_say_what_to_do() {
+    let error = run(&mut prism(&["deployments", "list"])).failed(2);
+    assert!(error.contains("PRISM_API_KEY") && error.contains("prism keys create"), "{error}");
+    let mut nowhere = prism(&["deployments", "list", "--base-url", "http://127.0.0.1:1"]);
+    let error = run(nowhere.env("PRISM_API_KEY", support::KEY)).failed(1);
+    assert!(error.contains("prism serve") && error.contains("PRISM_BASE_URL"), "{error}");
+    assert!(!error.contains(support::KEY), "{error}");
+    assert_eq!(run(&mut prism(&["send", "thr_1", "x"])).code, Some(2));
+    assert!(run(&mut prism(&["--version"])).ok().starts_with("prism 0."));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let deployment = server.deployment("repeat 20000 token more");
+    let mut send = server.client(&["send", &deployment, "x", "--follow", "-o", "json"]);
+    let mut child = send.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+    assert_eq!(ended.status.code(), Some(0));
+}

@@ -1,7 +1,11 @@
 //! Every limit of the native API, in one place. `docs/reference/limits.md` tells them to users.
 
+use std::time::Duration;
+
 /// Longest request body, in bytes.
 pub const BODY: usize = 4 * 1024 * 1024;
+/// Longest time that a request body may take to arrive.
+pub const BODY_TIME: Duration = Duration::from_secs(30);
 /// Longest `customer_id`, `name` and `title`, in characters.
 pub const LABEL: usize = 255;
 /// Longest system prompt, message and inline skill, in bytes of UTF-8.

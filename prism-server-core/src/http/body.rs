@@ -14,11 +14,13 @@ use crate::{
 /// Reads a whole body as JSON.
 ///
 /// # Errors
-/// When it is declared as something else than JSON, longer than [`limits::BODY`], broken off, or not JSON: not
-/// UTF-8, not well-formed, or nested more than 127 levels deep.
+/// When it is declared as something else than JSON, longer than [`limits::BODY`], not there whole within
+/// [`limits::BODY_TIME`], broken off, or not JSON: not UTF-8, not well-formed, or nested more than 127 levels deep.
 pub(crate) async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value> {
     require_json(headers)?;
-    let body = Limited::new(body, limits::BODY).collect().await.map_err(|error| {
+    let whole = tokio::time::timeout(limits::BODY_TIME, Limited::new(body, limits::BODY).collect());
+    let Ok(whole) = whole.await else { return Err(too_slow()) };
+    let body = whole.map_err(|error| {
         if error.is::<LengthLimitError>() {
             too_large()
         } else {
@@ -49,6 +51,12 @@ fn too_large() -> Error {
     Error::new(ErrorKind::TooLarge, message)
 }
 
+fn too_slow() -> Error {
+    let seconds = limits::BODY_TIME.as_secs();
+    let message = format!("The request body did not arrive within {seconds} seconds, which is the most.");
+    Error::new(ErrorKind::Invalid, message)
+}
+
 fn problem(message: String) -> Error {
     Error::invalid(vec![Problem::new("$", message)])
 }
@@ -72,6 +80,15 @@ mod tests {
             assert!(typed(value).is_err(), "{value}");
         }
         assert!(require_json(&HeaderMap::new()).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up() {
+        let begun = tokio::time::Instant::now();
+        let endless = Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+        let error = read_json(&HeaderMap::new(), endless).await.unwrap_err();
+        assert!(error.message().contains("within 30 seconds"));
+        assert_eq!(begun.elapsed().as_secs(), limits::BODY_TIME.as_secs());
     }
 
     #[tokio::test]

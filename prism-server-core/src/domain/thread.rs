@@ -19,3 +19,10 @@ pub struct Thread {
     /// When it was created.
     pub created_at: Timestamp,
 }
+
+impl Thread {
+    /// A thread on which nothing was said yet.
+    pub fn new(id: ThreadId, deployment_id: DeploymentId, title: Option<String>, now: Timestamp) -> Self {
+        Self { id, deployment_id, title, message_count: 0, last_activity_at: now, created_at: now }
+    }
+}

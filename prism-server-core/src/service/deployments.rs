@@ -68,14 +68,7 @@ pub(crate) async fn create(core: &Core, principal: &Principal, new: NewDeploymen
         created_at: now,
         revision: 0,
     };
-    let thread = Thread {
-        id: deployment.default_thread.clone(),
-        deployment_id: id.clone(),
-        title: Some("Default".to_owned()),
-        message_count: 0,
-        last_activity_at: now,
-        created_at: now,
-    };
+    let thread = Thread::new(deployment.default_thread.clone(), id.clone(), Some("Default".to_owned()), now);
     let instance = Instance {
         id: deployment.instance_id.clone(),
         deployment_id: id.clone(),

@@ -94,16 +94,8 @@ async fn thread_of(
 ) -> Result<(Thread, bool)> {
     let id = match target {
         Some(ThreadTarget::New) => {
-            let now = core.clock.now();
-            let thread = Thread {
-                id: ThreadId::generate(),
-                deployment_id: deployment.id.clone(),
-                title: None,
-                message_count: 0,
-                last_activity_at: now,
-                created_at: now,
-            };
-            return Ok((thread, true));
+            let id = ThreadId::generate();
+            return Ok((Thread::new(id, deployment.id.clone(), None, core.clock.now()), true));
         }
         Some(ThreadTarget::Existing(id)) => id,
         None => &deployment.default_thread,

@@ -25,15 +25,7 @@ pub(crate) async fn create(
     title: Option<String>,
 ) -> Result<ThreadView> {
     deployments::get(core, principal, deployment_id).await?;
-    let now = core.clock.now();
-    let thread = Thread {
-        id: ThreadId::generate(),
-        deployment_id: deployment_id.clone(),
-        title,
-        message_count: 0,
-        last_activity_at: now,
-        created_at: now,
-    };
+    let thread = Thread::new(ThreadId::generate(), deployment_id.clone(), title, core.clock.now());
     core.store.commit(Commit::new().with(Write::InsertThread(thread.clone()))).await?;
     Ok(ThreadView { thread, activity: None })
 }

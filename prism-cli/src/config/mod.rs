@@ -57,7 +57,7 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) place: Place,
 
-    /// Where clients reach the server, such as https://agents.example.com; it stands in the `events.url` of
+    /// Where clients reach the server, such as `https://agents.example.com`; it stands in the `events.url` of
     /// deployments. [default: the `Host` of each request, with http]
     #[arg(long, value_name = "URL", env = "PRISM_PUBLIC_URL", hide_env_values = true)]
     pub(crate) public_url: Option<String>,

@@ -43,7 +43,7 @@ pub(super) async fn measure(setting: &mut Setting<'_>) -> Result<()> {
             syncs.push(setting.probe_disk()?);
         }
         let what = format!("POST deployment, durable, {}", connections_in_words(connections));
-        let row = Row::new(what, turns.prism_rate()).baseline(turns.baseline_rate()).ratio(turns.ratio());
+        let row = Row::new(what, turns.prism_rate()).baseline(turns.baseline_rate()).ratios(&turns.ratios());
         setting.report.row(if many {
             row.goal("ratio ≥ 0.35", turns.ratio() >= 0.35)
         } else {

@@ -48,7 +48,8 @@ pub(crate) struct Syncs {
     /// How many fdatasync a second. On a busy machine this says more about the wait for a core than about the
     /// disk: whoever slept in a sync has to wait for its turn, some milliseconds each time.
     pub(crate) per_second: f64,
-    /// What the fastest tenth took at most, in milliseconds: nearly the disk alone.
+    /// What the fastest tenth took at most, in milliseconds. It waits least for a core, so the disk alone takes at
+    /// most that long; on a very busy machine even this is mostly waiting.
     pub(crate) fastest: f64,
 }
 
@@ -75,7 +76,7 @@ impl Syncs {
         let (least, most) = (rates().fold(f64::MAX, f64::min), rates().fold(0.0, f64::max));
         format!(
             "{:.0} fdatasync/s beside the turns (median; {least:.0} to {most:.0}), of which the fastest tenth \
-             took {:.2} ms, which is nearly the disk alone",
+             took {:.2} ms, the most that the disk alone can have taken",
             median(rates()),
             median(probes.iter().map(|probe| probe.fastest))
         )

@@ -48,8 +48,8 @@ pub(crate) struct Syncs {
     /// How many fdatasync a second. On a busy machine this says more about the wait for a core than about the
     /// disk: whoever slept in a sync has to wait for its turn, some milliseconds each time.
     pub(crate) per_second: f64,
-    /// What the fastest tenth took at most, in milliseconds. It waits least for a core, so the disk alone takes at
-    /// most that long; on a very busy machine even this is mostly waiting.
+    /// What the fastest tenth took at most, in milliseconds. It waits least for a core, so the disk alone takes
+    /// at most that long; on a very busy machine even this is mostly waiting.
     pub(crate) fastest: f64,
 }
 

@@ -75,8 +75,8 @@ impl Syncs {
         let rates = || probes.iter().map(|probe| probe.per_second);
         let (least, most) = (rates().fold(f64::MAX, f64::min), rates().fold(0.0, f64::max));
         format!(
-            "{:.0} fdatasync/s beside the turns (median; {least:.0} to {most:.0}), of which the fastest tenth \
-             took {:.2} ms, the most that the disk alone can have taken",
+            "{:.0} fdatasync/s beside the turns (median; {least:.0} to {most:.0}), of which the fastest \
+             tenth took {:.2} ms, the most that the disk alone can have taken",
             median(rates()),
             median(probes.iter().map(|probe| probe.fastest))
         )

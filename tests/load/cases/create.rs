@@ -1,8 +1,8 @@
 //! Creating deployments, each durable before it is answered, against a handler that inserts the same rows
 //! through a writer with group commit.
 //!
-//! Prism also makes every deployment's agent ready, in the background: two more rows of two tables are written
-//! in a second commit. It does so while it takes requests, and a turn ends only when it is done, so that it
+//! Prism also makes every deployment's agent ready, in the background: two more rows of two tables are
+//! written in a second commit. It does so while it takes requests, and a turn ends only when it is done, so that it
 //! does not disturb the baseline's turn; its CPU time is counted.
 
 use std::{sync::Arc, time::Duration};

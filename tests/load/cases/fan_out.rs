@@ -1,7 +1,7 @@
 //! One deployment's events to many streams, against an axum server that broadcasts from memory.
 //!
-//! Each event carries the time at which it was made (see `stamped`), so a latency is the whole way: through the
-//! durable commit, where there is one, to the reader. Reader, server and load share the cores, and one thread
+//! Each event carries the time at which it was made (see `stamped`), so a latency is the whole way: through
+//! the durable commit, where there is one, to the reader. Reader, server and load share the cores, and one thread
 //! reads all streams, so the latency of both servers has the reader's own work in it.
 //!
 //! `prism serve` has no stamping harness. Its memory and its CPU time are measured with a script that makes

@@ -9,7 +9,11 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::{Result, process::cpu_times};
+use crate::{
+    Result,
+    process::cpu_times,
+    statistics::{Latencies, median},
+};
 
 /// How long the disk is tried at a time.
 const PROBE: Duration = Duration::from_millis(300);
@@ -38,19 +42,45 @@ pub(crate) fn description() -> String {
     )
 }
 
-/// How often a second 4 KiB can be appended to a file in this directory and synced, one after the other.
-pub(crate) fn syncs_per_second(directory: &Path) -> Result<f64> {
-    let path = directory.join("syncs");
-    let mut file = File::create(&path)?;
-    let (started, mut syncs) = (Instant::now(), 0_u32);
-    while started.elapsed() < PROBE {
-        file.write_all(&[0x5a; 4096])?;
-        file.sync_data()?;
-        syncs += 1;
+/// How fast 4 KiB can be appended to a file and synced, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Syncs {
+    /// How many fdatasync a second. On a busy machine this says more about the wait for a core than about the
+    /// disk: whoever slept in a sync has to wait for its turn, some milliseconds each time.
+    pub(crate) per_second: f64,
+    /// What the fastest tenth took at most, in milliseconds. It waits least for a core, so the disk alone takes
+    /// at most that long; on a very busy machine even this is mostly waiting.
+    pub(crate) fastest: f64,
+}
+
+impl Syncs {
+    /// Tries the disk of a directory.
+    pub(crate) fn probe(directory: &Path) -> Result<Self> {
+        let path = directory.join("syncs");
+        let mut file = File::create(&path)?;
+        let (started, mut times) = (Instant::now(), Vec::new());
+        while started.elapsed() < PROBE {
+            let began = Instant::now();
+            file.write_all(&[0x5a; 4096])?;
+            file.sync_data()?;
+            times.push(began.elapsed());
+        }
+        let per_second = times.len() as f64 / started.elapsed().as_secs_f64();
+        std::fs::remove_file(path)?;
+        Ok(Self { per_second, fastest: times.into_iter().collect::<Latencies>().percentile(0.1) })
     }
-    let per_second = f64::from(syncs) / started.elapsed().as_secs_f64();
-    std::fs::remove_file(path)?;
-    Ok(per_second)
+
+    /// Several probes in words.
+    pub(crate) fn in_words(probes: &[Self]) -> String {
+        let rates = || probes.iter().map(|probe| probe.per_second);
+        let (least, most) = (rates().fold(f64::MAX, f64::min), rates().fold(0.0, f64::max));
+        format!(
+            "{:.0} fdatasync/s beside the turns (median; {least:.0} to {most:.0}), of which the fastest \
+             tenth took {:.2} ms, the most that the disk alone can have taken",
+            median(rates()),
+            median(probes.iter().map(|probe| probe.fastest))
+        )
+    }
 }
 
 /// Measures what others do on the machine while a case runs.

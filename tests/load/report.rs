@@ -1,5 +1,7 @@
 //! The table.
 
+use crate::statistics::median;
+
 /// A figure beside its baseline and its goal.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Row {
@@ -23,9 +25,18 @@ impl Row {
         self
     }
 
-    /// The median of the ratios of the pairs.
+    /// The ratio of two medians.
     pub(crate) fn ratio(mut self, ratio: f64) -> Self {
         self.ratio = format!("{ratio:.2}");
+        self
+    }
+
+    /// The median of the ratios of the pairs, with the least and the greatest: how far they can be trusted.
+    pub(crate) fn ratios(mut self, ratios: &[f64]) -> Self {
+        let (least, most) = ratios
+            .iter()
+            .fold((f64::MAX, f64::MIN), |(least, most), ratio| (ratio.min(least), ratio.max(most)));
+        self.ratio = format!("{:.2} ({least:.2} to {most:.2})", median(ratios.iter().copied()));
         self
     }
 

@@ -1,8 +1,8 @@
 //! The control plane with a harness that stamps its tokens with the time at which they were made.
 //!
 //! Prism puts no clock on the wire, so this harness does: the text of each token begins with the nanoseconds
-//! since 1970 on the machine's clock. Whoever reads the stream on the same machine knows how long an event took
-//! from the agent through its durable commit to the reader.
+//! since 1970 on the machine's clock. Whoever reads the stream on the same machine knows how long an event
+//! took from the agent through its durable commit to the reader.
 
 use std::{
     sync::Arc,

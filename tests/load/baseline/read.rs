@@ -13,7 +13,8 @@ use serde::Serialize;
 
 /// The columns that Prism reads of a deployment.
 const DEPLOYMENT: &str = "SELECT id, tenant_id, customer_id, name, runtime, model, spec_version, \
-    default_thread, instance_id, persistent, state, error, created_at, revision FROM deployments WHERE id = ?1";
+    default_thread, instance_id, persistent, state, error, created_at, revision \
+    FROM deployments WHERE id = ?1";
 
 thread_local! {
     /// The connection of this worker.

@@ -97,6 +97,7 @@ pub(super) async fn create(
     let suffix = format!("{now:016}{number:010}");
     let specification = serde_json::to_string(&specification(&request.system_prompt))
         .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let url = format!("http://prism.test/v1/deployments/dep_{suffix}/events");
     let answer = json!({
         "deployment_id": format!("dep_{suffix}"),
         "customer_id": request.customer_id,
@@ -106,7 +107,7 @@ pub(super) async fn create(
         "model": "anthropic/claude-sonnet-4.5",
         "thread_id": format!("thr_{suffix}"),
         "filesystem": {"workspace_path": "/workspace", "persistent": true},
-        "events": {"transport": "sse", "url": format!("http://prism.test/v1/deployments/dep_{suffix}/events")},
+        "events": {"transport": "sse", "url": url},
         "created_at": prism_types::Timestamp::from_millis(now).to_string(),
     });
     writer.write(Rows::Deployment(Box::new(New { suffix, request, specification, now }))).await?;

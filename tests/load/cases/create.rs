@@ -1,8 +1,8 @@
 //! Creating deployments, each durable before it is answered, against a handler that inserts the same rows
 //! through a writer with group commit.
 //!
-//! Prism also makes every deployment's agent ready, in the background: two more rows of two tables are written
-//! in a second commit. It does so while it takes requests, and a turn ends only when it is done, so that it
+//! Prism also makes every deployment's agent ready, in the background: two more rows of two tables are
+//! written in a second commit. It does so while it takes requests, and a turn ends only when it is done, so that it
 //! does not disturb the baseline's turn; its CPU time is counted.
 
 use std::{sync::Arc, time::Duration};
@@ -17,9 +17,9 @@ use crate::{
     Result,
     client::{Connection, closed_loop, closed_loop::Load, get, post},
     ground::empty_database,
+    machine::Syncs,
     process::{Server, start_baseline},
     report::Row,
-    statistics::median,
 };
 
 /// How often it is asked whether every deployment is ready, and how many times.
@@ -32,7 +32,7 @@ pub(super) async fn measure(setting: &mut Setting<'_>) -> Result<()> {
         "system_prompt": "You are an agent."});
     let requests = Arc::new(vec![post("/v1/deployments", &body)]);
 
-    let mut syncs = vec![setting.syncs_per_second()?];
+    let mut syncs = vec![setting.probe_disk()?];
     for (connections, many) in [(setting.options.connections, true), (1, false)] {
         let load =
             Load { requests: requests.clone(), status: 201, connections, duration: setting.options.turn() };
@@ -40,22 +40,17 @@ pub(super) async fn measure(setting: &mut Setting<'_>) -> Result<()> {
         for _ in 0..setting.options.pairs {
             let a = closed_loop::run(&prism, &load, all_ready(&prism)).await?;
             turns.push(a, closed_loop::run(&baseline, &load, std::future::ready(Ok(()))).await?);
-            syncs.push(setting.syncs_per_second()?);
+            syncs.push(setting.probe_disk()?);
         }
         let what = format!("POST deployment, durable, {}", connections_in_words(connections));
-        let row = Row::new(what, turns.prism_rate()).baseline(turns.baseline_rate()).ratio(turns.ratio());
+        let row = Row::new(what, turns.prism_rate()).baseline(turns.baseline_rate()).ratios(&turns.ratios());
         setting.report.row(if many {
             row.goal("ratio ≥ 0.35", turns.ratio() >= 0.35)
         } else {
             row.goal("p50 ≤ 1 ms", turns.prism(|turn| turn.latencies.p50()) <= 1.0)
         });
     }
-    let (least, most) =
-        (syncs.iter().copied().fold(f64::MAX, f64::min), syncs.iter().copied().fold(0.0, f64::max));
-    setting.report.remark(format!(
-        "`create`: the disk did {:.0} fdatasync/s between the turns (median; {least:.0} to {most:.0}).",
-        median(syncs)
-    ));
+    setting.report.remark(format!("`create`: {}.", Syncs::in_words(&syncs)));
     Ok(())
 }
 

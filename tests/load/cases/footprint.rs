@@ -1,5 +1,5 @@
-//! How long `prism serve` takes until it is ready, and how much memory it has while nothing happens, against an
-//! axum server that does nothing.
+//! How long `prism serve` takes until it is ready, and how much memory it has while nothing happens, against
+//! an axum server that does nothing.
 
 use std::{path::PathBuf, time::Duration};
 

@@ -34,7 +34,7 @@ pub(super) async fn measure(setting: &mut Setting<'_>) -> Result<()> {
             turns.push(a, closed_loop::run(&baseline, &load, ready(Ok(()))).await?);
         }
         let what = format!("GET deployment, {}", connections_in_words(connections));
-        let row = Row::new(what, turns.prism_rate()).baseline(turns.baseline_rate()).ratio(turns.ratio());
+        let row = Row::new(what, turns.prism_rate()).baseline(turns.baseline_rate()).ratios(&turns.ratios());
         let (ratio, cpu) = (turns.ratio(), turns.prism(|turn| turn.cpu));
         let met = ratio >= 0.5 && cpu <= 60.0;
         setting.report.row(if has_goal { row.goal("ratio ≥ 0.5, CPU ≤ 60 µs", met) } else { row });

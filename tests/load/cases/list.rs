@@ -26,7 +26,7 @@ pub(super) async fn measure(setting: &mut Setting<'_>) -> Result<()> {
         "LIST limit=50 of {} deployments; baseline: Prism with {SMALL}; {} connections",
         setting.options.large, setting.options.connections
     );
-    let row = Row::new(what, turns.prism_rate()).baseline(turns.baseline_rate()).ratio(turns.ratio());
+    let row = Row::new(what, turns.prism_rate()).baseline(turns.baseline_rate()).ratios(&turns.ratios());
     setting.report.row(row.goal("flat within 1.5x: ratio ≥ 0.67", turns.ratio() >= 1.0 / 1.5));
     Ok(())
 }

@@ -14,9 +14,10 @@ use crate::{
     Result,
     client::{Connection, events::EventStream, get, post},
     ground::empty_database,
+    machine::Syncs,
     process::{Server, start_baseline},
     report::Row,
-    statistics::{Latencies, median},
+    statistics::Latencies,
 };
 
 pub(super) async fn measure(setting: &mut Setting<'_>) -> Result<()> {
@@ -36,7 +37,7 @@ pub(super) async fn measure(setting: &mut Setting<'_>) -> Result<()> {
             connection.exchange(&insert).await?.json(200)?;
             inserts.push(sent.elapsed());
         }
-        syncs.push(setting.syncs_per_second()?);
+        syncs.push(setting.probe_disk()?);
     }
     let inserts: Latencies = inserts.into_iter().collect();
     let of = |part: fn(&Sample) -> Duration| samples.iter().map(part).collect::<Latencies>();
@@ -51,9 +52,8 @@ pub(super) async fn measure(setting: &mut Setting<'_>) -> Result<()> {
     let answered = of(|sample| sample.answered);
     setting.report.row(Row::new("the same messages answered (200)", in_words(&answered)));
     setting.report.remark(format!(
-        "`message`: the disk did {:.0} fdatasync/s between the turns (median); the ratio is of the medians, so \
-         more is slower.",
-        median(syncs)
+        "`message`: {}; the ratio is of the medians, so more is slower.",
+        Syncs::in_words(&syncs)
     ));
     Ok(())
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::{
     Result,
     ground::Ground,
-    machine::{self, Noise},
+    machine::{self, Noise, Syncs},
     options::{Case, Options},
     process::Prism,
     report::Report,
@@ -89,7 +89,7 @@ impl<'a> Setting<'a> {
         self.large.as_ref().ok_or_else(|| "the large database was not filled".into())
     }
 
-    fn syncs_per_second(&self) -> Result<f64> {
-        machine::syncs_per_second(self.directory.path())
+    fn probe_disk(&self) -> Result<Syncs> {
+        Syncs::probe(self.directory.path())
     }
 }

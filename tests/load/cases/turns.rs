@@ -25,7 +25,12 @@ impl Turns {
 
     /// The median of the ratios of the pairs' rates.
     pub(super) fn ratio(&self) -> f64 {
-        median(self.pairs.iter().map(|(prism, baseline)| prism.per_second / baseline.per_second))
+        median(self.ratios())
+    }
+
+    /// The ratios of the pairs' rates.
+    pub(super) fn ratios(&self) -> Vec<f64> {
+        self.pairs.iter().map(|(prism, baseline)| prism.per_second / baseline.per_second).collect()
     }
 
     /// Prism's rates in words.

@@ -26,10 +26,22 @@ pub(super) struct RunLog {
     file_events: bool,
 }
 
-/// Steps of a run as a commit, and the log after it.
-pub(super) struct Recorded {
+/// Steps of a run as a commit, and what [`RunLog::advance`] needs once it has succeeded.
+pub(super) struct Recorded<'a> {
     pub(super) commit: Commit,
-    pub(super) log: RunLog,
+    pub(super) advance: Advance,
+    /// The text before these steps.
+    before: &'a str,
+    file_events: bool,
+}
+
+/// How a log goes on after a commit.
+pub(super) struct Advance {
+    run: Run,
+    /// The text that was added.
+    written: String,
+    /// Whether all text was stored as a message.
+    stored: bool,
 }
 
 impl RunLog {
@@ -50,34 +62,48 @@ impl RunLog {
         }
     }
 
-    /// The commit that records these steps, to be used only when it succeeds.
-    pub(super) fn record(&self, steps: &[HarnessStep], now: Timestamp) -> Result<Recorded, Refused> {
-        let run = self.run.clone();
-        let mut log = Self { run, text: self.text.clone(), file_events: self.file_events };
+    /// The commit that records these steps.
+    pub(super) fn record(&self, steps: &[HarnessStep], now: Timestamp) -> Result<Recorded<'_>, Refused> {
+        let advance = Advance { run: self.run.clone(), written: String::new(), stored: false };
+        let (before, file_events) = (self.text.as_str(), self.file_events);
+        let mut recorded = Recorded { commit: Commit::new(), advance, before, file_events };
         let mut writes = Vec::with_capacity(steps.len() + 4);
         for step in steps {
+            let run = &mut recorded.advance.run;
             if let Some(checkpoint) = &step.checkpoint {
-                log.run.checkpoint = Some(checkpoint.clone());
+                run.checkpoint = Some(checkpoint.clone());
             }
-            log.run.read_position = step.read.unwrap_or(log.run.read_position);
-            log.record_event(&step.event, now, &mut writes)?;
+            run.read_position = step.read.unwrap_or(run.read_position);
+            recorded.record_event(&step.event, now, &mut writes)?;
         }
-        writes.push(Write::UpdateRun(log.run.clone()));
+        writes.push(Write::UpdateRun(recorded.advance.run.clone()));
         // The store raises the revision of what it updates.
-        log.run.revision += 1;
-        Ok(Recorded { commit: Commit::new().with_all(writes), log })
+        recorded.advance.run.revision += 1;
+        recorded.commit = Commit::new().with_all(writes);
+        Ok(recorded)
     }
 
+    /// Goes on after the commit of a record.
+    pub(super) fn advance(&mut self, advance: Advance) {
+        self.run = advance.run;
+        if advance.stored {
+            self.text.clear();
+        }
+        self.text.push_str(&advance.written);
+    }
+}
+
+impl Recorded<'_> {
     fn record_event(
         &mut self,
         event: &HarnessEvent,
         now: Timestamp,
         writes: &mut Vec<Write>,
     ) -> Result<(), Refused> {
-        let (run_id, thread_id) = (self.run.id.clone(), self.run.thread_id.clone());
+        let (run_id, thread_id) = (self.advance.run.id.clone(), self.advance.run.thread_id.clone());
         match event {
             HarnessEvent::Token(delta) => {
-                self.text.push_str(delta);
+                self.advance.written.push_str(delta);
                 let token = Token::new(run_id, delta.clone()).thread_id(thread_id);
                 writes.push(self.append(EventPayload::Token(token), now));
             }
@@ -97,7 +123,7 @@ impl RunLog {
                 writes.push(self.append(EventPayload::Filesystem(changed), now));
             }
             HarnessEvent::FileChanged { .. } | HarnessEvent::Progress => {}
-            HarnessEvent::Used(usage) => self.run.usage = *usage,
+            HarnessEvent::Used(usage) => self.advance.run.usage = *usage,
             HarnessEvent::Asked { summary } => {
                 let approval = self.approval(summary, now);
                 let asked = SteeringRequested::new(run_id, summary.clone());
@@ -117,34 +143,38 @@ impl RunLog {
 
     /// The agent is through for now: stores what it wrote as its message, and tells the new status.
     fn end(&mut self, command: RunCommand, now: Timestamp, writes: &mut Vec<Write>) -> Result<(), Refused> {
-        self.run.apply(command)?;
-        if !self.text.is_empty() {
+        self.advance.run.apply(command)?;
+        let mut text = if self.advance.stored { String::new() } else { self.before.to_owned() };
+        text.push_str(&std::mem::take(&mut self.advance.written));
+        self.advance.stored = true;
+        let run = &self.advance.run;
+        if !text.is_empty() {
             writes.push(Write::InsertMessage(Message {
-                thread_id: self.run.thread_id.clone(),
+                thread_id: run.thread_id.clone(),
                 position: 0,
                 role: MessageRole::Agent,
-                content: std::mem::take(&mut self.text),
+                content: text,
                 attachments: Vec::new(),
-                run_id: Some(self.run.id.clone()),
+                run_id: Some(run.id.clone()),
                 created_at: now,
             }));
         }
-        let changed = RunStatusChanged::new(self.run.id.clone(), self.run.state.status())
-            .thread_id(self.run.thread_id.clone())
-            .error(self.run.error.clone());
+        let changed = RunStatusChanged::new(run.id.clone(), run.state.status())
+            .thread_id(run.thread_id.clone())
+            .error(run.error.clone());
         writes.push(self.append(EventPayload::RunStatus(changed), now));
         Ok(())
     }
 
     fn append(&self, payload: EventPayload, now: Timestamp) -> Write {
-        Write::Append(NewEvent::new(self.run.deployment_id.clone(), &payload, now))
+        Write::Append(NewEvent::new(self.advance.run.deployment_id.clone(), &payload, now))
     }
 
     fn approval(&self, summary: &str, now: Timestamp) -> Approval {
         Approval {
             id: ApprovalId::generate(),
-            deployment_id: self.run.deployment_id.clone(),
-            run_id: self.run.id.clone(),
+            deployment_id: self.advance.run.deployment_id.clone(),
+            run_id: self.advance.run.id.clone(),
             summary: summary.to_owned(),
             answer: None,
             created_at: now,
@@ -186,22 +216,31 @@ mod tests {
             HarnessEvent::Token("lo".to_owned()).into(),
             HarnessEvent::Completed.into(),
         ];
-        let recorded = RunLog::new(sample(), false).record(&steps, Timestamp::UNIX_EPOCH).unwrap();
+        // In one commit, or the first token in one of its own: the message is whole.
+        let mut log = RunLog::new(sample(), false);
+        let recorded = log.record(&steps, Timestamp::UNIX_EPOCH).unwrap();
         let expected = ["token", "token", "message Hello", "run_status", "run completed"];
         assert_eq!(names(&recorded.commit), expected);
-        assert_eq!(recorded.log.run.revision, sample().revision + 1);
+        let first = log.record(&steps[..1], Timestamp::UNIX_EPOCH).unwrap().advance;
+        log.advance(first);
+        assert_eq!(log.run.revision, sample().revision + 1);
+        let recorded = log.record(&steps[1..], Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(names(&recorded.commit), expected[1..]);
     }
 
     #[test]
     fn asking_stores_the_text_before_the_question_once() {
         let asked = HarnessEvent::Asked { summary: "Publish?".to_owned() };
         let steps = vec![HarnessEvent::Token("Plan".to_owned()).into(), asked.into()];
-        let recorded = RunLog::new(sample(), false).record(&steps, Timestamp::UNIX_EPOCH).unwrap();
+        let mut log = RunLog::new(sample(), false);
+        let recorded = log.record(&steps, Timestamp::UNIX_EPOCH).unwrap();
         let expected =
             ["token", "approval", "steering_request", "message Plan", "run_status", "run waiting_on_human"];
         assert_eq!(names(&recorded.commit), expected);
-        assert_eq!(recorded.log.run.state, RunState::WaitingOnHuman);
-        assert!(recorded.log.text.is_empty());
+        let advance = recorded.advance;
+        log.advance(advance);
+        assert_eq!(log.run.state, RunState::WaitingOnHuman);
+        assert!(log.text.is_empty());
     }
 
     #[test]
@@ -212,7 +251,8 @@ mod tests {
         };
         let steps = [change.into()];
         for (wanted, told) in [(false, 0), (true, 1)] {
-            let recorded = RunLog::new(sample(), wanted).record(&steps, Timestamp::UNIX_EPOCH).unwrap();
+            let log = RunLog::new(sample(), wanted);
+            let recorded = log.record(&steps, Timestamp::UNIX_EPOCH).unwrap();
             assert_eq!(names(&recorded.commit).iter().filter(|name| *name == "filesystem").count(), told);
         }
     }

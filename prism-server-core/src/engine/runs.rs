@@ -262,9 +262,10 @@ impl<'a> Drive<'a> {
                 // Only a run that ended meanwhile refuses; then there is nothing to add.
                 return Ok(Ended::Over);
             };
-            match self.core.store.commit(recorded.commit).await {
+            let (commit, advance) = (recorded.commit, recorded.advance);
+            match self.core.store.commit(commit).await {
                 Ok(()) => {
-                    self.log = recorded.log;
+                    self.log.advance(advance);
                     return Ok(ended);
                 }
                 Err(StoreError::Conflict(_)) => self.refresh().await?,

@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{body::Body, response::Response};
@@ -15,13 +16,15 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
 use prism_types::DeploymentId;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::sse;
 use crate::{
     core::Core,
     domain::event::event_id,
-    event_log::{Subscription, frames},
+    event_log::{Entry, Subscription, frames},
+    ports::StoreResult,
 };
 
 /// A response that follows a subscription until the client goes away, the log is closed or the server shuts
@@ -31,18 +34,8 @@ use crate::{
 /// resumes from there, and loses nothing.
 pub(crate) fn response(core: Arc<Core>, deployment_id: DeploymentId, subscription: Subscription) -> Response {
     let opening = sse::position(&event_id(&deployment_id, subscription.position()));
-    let opening = stream::once(std::future::ready(opening));
-    let follower = Follower { core, subscription };
-    let live = stream::unfold(Some(follower), |follower| async {
-        let mut follower = follower?;
-        Some(match follower.next().await {
-            Next::Frames(frames) => (frames, Some(follower)),
-            Next::Silence => (sse::HEARTBEAT, Some(follower)),
-            Next::End => (sse::GOODBYE, None),
-        })
-    });
-    let body = opening.chain(Boxed(Box::pin(live))).map(Ok::<_, Infallible>);
-    let mut response = Response::new(Body::from_stream(body));
+    let body = stream::once(std::future::ready(opening)).chain(Boxed(Box::pin(follow(core, subscription))));
+    let mut response = Response::new(Body::from_stream(body.map(Ok::<_, Infallible>)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
@@ -51,33 +44,73 @@ pub(crate) fn response(core: Arc<Core>, deployment_id: DeploymentId, subscriptio
     response
 }
 
-struct Follower {
-    core: Arc<Core>,
-    subscription: Subscription,
+/// What comes after the opening.
+fn follow(core: Arc<Core>, subscription: Subscription) -> impl Stream<Item = Bytes> + Send {
+    let heartbeat = core.settings.heartbeat;
+    let follower = Follower {
+        subscription,
+        heartbeat,
+        shutdown: Box::pin(core.shutdown.clone().cancelled_owned()),
+        timer: Box::pin(sleep(heartbeat)),
+        last_sent: Instant::now(),
+    };
+    stream::unfold(Some(follower), |follower| async {
+        let mut follower = follower?;
+        Some(match follower.next().await {
+            Some(frames) => (frames, Some(follower)),
+            None => (sse::GOODBYE, None),
+        })
+    })
 }
 
-enum Next {
-    Frames(Bytes),
-    Silence,
-    End,
+/// A subscription and what else can happen while it is followed.
+///
+/// The shutdown and the timer are waited for as long as the stream lives, and are not set up anew for each
+/// event: with a thousand streams that would cost more than sending. So the timer may go off early, and is then
+/// set to when the silence will have lasted.
+struct Follower {
+    subscription: Subscription,
+    heartbeat: Duration,
+    shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
+    timer: Pin<Box<Sleep>>,
+    last_sent: Instant,
 }
 
 impl Follower {
-    async fn next(&mut self) -> Next {
-        let silence = Instant::now() + self.core.settings.heartbeat;
-        tokio::select! {
-            biased;
-            () = self.core.shutdown.cancelled() => Next::End,
-            events = self.subscription.next() => match events {
-                Some(Ok(entries)) => Next::Frames(frames(&entries)),
-                Some(Err(error)) => {
-                    // The client comes back with its position, so nothing is lost.
-                    tracing::warn!(%error, "an event stream was ended");
-                    Next::End
+    /// What to send next; `None` at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut self.shutdown => return None,
+                events = self.subscription.next() => {
+                    self.last_sent = Instant::now();
+                    return sendable(events);
                 }
-                None => Next::End,
-            },
-            () = sleep_until(silence) => Next::Silence,
+                () = &mut self.timer => {
+                    let now = Instant::now();
+                    let silent_until = self.last_sent + self.heartbeat;
+                    if now < silent_until {
+                        self.timer.as_mut().reset(silent_until);
+                        continue;
+                    }
+                    self.last_sent = now;
+                    self.timer.as_mut().reset(now + self.heartbeat);
+                    return Some(sse::HEARTBEAT);
+                }
+            }
+        }
+    }
+}
+
+/// The frames of what a subscription tells.
+fn sendable(events: Option<StoreResult<Vec<Arc<Entry>>>>) -> Option<Bytes> {
+    match events? {
+        Ok(entries) => Some(frames(&entries)),
+        Err(error) => {
+            // The client comes back with its position, so nothing is lost.
+            tracing::warn!(%error, "an event stream was ended");
+            None
         }
     }
 }

@@ -4,7 +4,11 @@
 
 mod support;
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use support::{Server, prism, run, run_with_input};
 
@@ -15,7 +19,7 @@ fn on(data: &Path, arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn a_key_works_at_once_until_it_is_revoked() {
+fn a_key_works_at_once_and_soon_no_more_when_it_is_revoked() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());
     let created = run(&mut on(data.path(), &["keys", "create", "--name", "second", "-o", "json"])).json();
@@ -27,6 +31,11 @@ fn a_key_works_at_once_until_it_is_revoked() {
     assert!(keys.contains(id) && keys.contains("second") && !keys.contains(key), "{keys}");
 
     run(&mut on(data.path(), &["keys", "revoke", id])).ok();
+    // The server, another process, believes a key that it has seen for at most a second.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while list().code == Some(0) {
+        assert!(Instant::now() < deadline, "the key still works");
+    }
     let error = list().failed(1);
     assert!(error.contains("401 unauthorized") && error.contains("PRISM_API_KEY"), "{error}");
     assert!(error.contains("(request req_"), "{error}");

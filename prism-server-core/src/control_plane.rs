@@ -24,7 +24,7 @@ use crate::{
     event_log::EventLog,
     http::{ApiKeys, Authenticator},
     ports::{Clock, Harness, ListQuery, Sandbox, SecretBox, SkillFetcher, Store, SystemClock},
-    service::{api_keys, secrets, tenants},
+    service::{api_keys, known_keys::KnownKeys, secrets, tenants},
 };
 
 /// Everything that deploys and runs agents, ready to be served.
@@ -104,6 +104,7 @@ impl ControlPlane {
             store: self.core.store.clone(),
             secret_box: self.core.secret_box.clone(),
             clock: self.core.clock.clone(),
+            known_keys: self.core.known_keys.clone(),
         }
     }
 }
@@ -140,7 +141,8 @@ impl Builder {
         self
     }
 
-    /// Finds out by this who makes a request. Default: [`ApiKeys`] of the store.
+    /// Finds out by this who makes a request. Default: API keys of the store,
+    /// sent as bearer tokens.
     pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
         self.authenticator = Some(Arc::new(authenticator));
         self
@@ -195,9 +197,11 @@ impl Builder {
             nudges,
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            known_keys: Arc::default(),
         });
         let engine = Engine::new(core.clone(), receivers).await?;
-        let authenticator = self.authenticator.unwrap_or_else(|| Arc::new(ApiKeys::new(store)));
+        let authenticator =
+            self.authenticator.unwrap_or_else(|| Arc::new(ApiKeys::new(store, core.known_keys.clone())));
         Ok(ControlPlane { core, authenticator, engine: Arc::new(std::sync::Mutex::new(Some(engine))) })
     }
 }
@@ -214,12 +218,18 @@ pub struct Admin {
     store: Arc<dyn Store>,
     secret_box: Arc<dyn SecretBox>,
     clock: Arc<dyn Clock>,
+    known_keys: Arc<KnownKeys>,
 }
 
 impl Admin {
     /// Works on a store directly, without a control plane.
     pub fn new(store: Arc<dyn Store>, secret_box: impl SecretBox) -> Self {
-        Self { store, secret_box: Arc::new(secret_box), clock: Arc::new(SystemClock) }
+        Self {
+            store,
+            secret_box: Arc::new(secret_box),
+            clock: Arc::new(SystemClock),
+            known_keys: Arc::default(),
+        }
     }
 
     /// Creates a tenant with unlimited credits.
@@ -277,12 +287,13 @@ impl Admin {
         api_keys::list(self.store.as_ref(), tenant).await
     }
 
-    /// Revokes a key at once.
+    /// Revokes a key: at once for the control plane that this comes from, within a second for another process
+    /// on the same store.
     ///
     /// # Errors
     /// When the tenant has no such key, or the store fails.
     pub async fn revoke_key(&self, tenant: &TenantId, id: &ApiKeyId) -> Result<()> {
-        api_keys::revoke(self.store.as_ref(), self.clock.as_ref(), tenant, id).await
+        api_keys::revoke(self.store.as_ref(), &self.known_keys, self.clock.as_ref(), tenant, id).await
     }
 
     /// Sets the value of a secret, new or replaced.

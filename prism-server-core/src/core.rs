@@ -10,6 +10,7 @@ use crate::{
     engine::Nudges,
     event_log::EventLog,
     ports::{Clock, Harness, Sandbox, SecretBox, SkillFetcher, Store},
+    service::known_keys::KnownKeys,
 };
 
 /// The parts of a control plane.
@@ -27,6 +28,7 @@ pub(crate) struct Core {
     pub(crate) shutdown: CancellationToken,
     /// Every task that must end before a shutdown is complete.
     pub(crate) tasks: TaskTracker,
+    pub(crate) known_keys: Arc<KnownKeys>,
 }
 
 impl Core {

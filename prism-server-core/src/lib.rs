@@ -39,4 +39,4 @@ pub mod testkit;
 pub use control_plane::{Admin, Builder, ControlPlane};
 pub use core::Settings;
 pub use error::{Error, ErrorKind, Result};
-pub use http::{ApiKeys, Authenticator, TrustedPrincipal};
+pub use http::{Authenticator, TrustedPrincipal};

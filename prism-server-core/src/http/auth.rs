@@ -1,6 +1,6 @@
 //! Who makes a request.
 //!
-//! By default a caller sends `Authorization: Bearer <key>` ([`ApiKeys`]). A gateway with an authentication of
+//! By default a caller sends `Authorization: Bearer <key>` with an API key of the store. A gateway with an authentication of
 //! its own puts a [`Principal`] into the request's extensions and uses [`TrustedPrincipal`].
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::{
     domain::tenant::Principal,
     error::Result,
     ports::{BoxFuture, Store},
-    service::api_keys,
+    service::{api_keys, known_keys::KnownKeys},
 };
 
 /// Finds out who makes a request.
@@ -21,14 +21,17 @@ pub trait Authenticator: Send + Sync + 'static {
 }
 
 /// Callers send an API key of the store as a bearer token.
-pub struct ApiKeys {
+///
+/// A key that was good is believed for a second without looking again. A revocation by the same control plane is
+/// seen at once all the same, one by another process within that second.
+pub(crate) struct ApiKeys {
     store: Arc<dyn Store>,
+    known: Arc<KnownKeys>,
 }
 
 impl ApiKeys {
-    /// Checks keys against this store.
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+    pub(crate) fn new(store: Arc<dyn Store>, known: Arc<KnownKeys>) -> Self {
+        Self { store, known }
     }
 }
 
@@ -36,7 +39,7 @@ impl Authenticator for ApiKeys {
     fn authenticate<'a>(&'a self, request: &'a Parts) -> BoxFuture<'a, Result<Principal>> {
         Box::pin(async move {
             let key = bearer(request).ok_or_else(api_keys::unauthorized)?;
-            api_keys::authenticate(self.store.as_ref(), key).await
+            api_keys::authenticate(self.store.as_ref(), &self.known, key).await
         })
     }
 }

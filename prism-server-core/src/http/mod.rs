@@ -11,4 +11,5 @@ pub(crate) mod request_id;
 pub(crate) mod sse;
 pub(crate) mod stream;
 
-pub use auth::{ApiKeys, Authenticator, TrustedPrincipal};
+pub(crate) use auth::ApiKeys;
+pub use auth::{Authenticator, TrustedPrincipal};

@@ -10,6 +10,7 @@
 pub(crate) mod api_keys;
 pub(crate) mod deployments;
 pub(crate) mod events;
+pub(crate) mod known_keys;
 pub(crate) mod messages;
 pub(crate) mod runs;
 pub(crate) mod secrets;

@@ -115,14 +115,20 @@ enum KnownSkill {
     File {
         #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[A-Za-z0-9_-]{1,64}$")))]
         name: String,
-        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))]
+        #[cfg_attr(
+            feature = "schema",
+            schemars(length(min = 1, max = 1024), regex(pattern = r"^[^\u0000]*$"))
+        )]
         path: String,
     },
     /// The markdown itself.
     Inline {
         #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[A-Za-z0-9_-]{1,64}$")))]
         name: String,
-        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 131_072)))]
+        #[cfg_attr(
+            feature = "schema",
+            schemars(length(min = 1, max = 131_072), regex(pattern = r"^[^\u0000]*$"))
+        )]
         content: String,
     },
     /// A `SKILL.md` fetched from a public URL.

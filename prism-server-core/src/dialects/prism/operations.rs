@@ -51,8 +51,11 @@ const LIMIT: Parameter = query(
     "How many to answer at most.",
     r#"{"type":"integer","minimum":1,"maximum":100,"default":20}"#,
 );
-const CURSOR: Parameter =
-    query("cursor", "Where to go on: `next_cursor` of the page before.", r#"{"type":"string"}"#);
+const CURSOR: Parameter = query(
+    "cursor",
+    "Where to go on: `next_cursor` of the page before.",
+    r#"{"type":"string","minLength":1}"#,
+);
 const PAGE: &[Parameter] = &[LIMIT, CURSOR];
 
 /// Every endpoint of the native API.
@@ -124,7 +127,7 @@ pub const OPERATIONS: &[Operation] = &[
         parameters: &[query(
             "retain_filesystem",
             "Keep the workspace. Only `false` is supported.",
-            r#"{"type":"boolean","default":false}"#,
+            r#"{"type":"boolean","enum":[false],"default":false}"#,
         )],
         success: 200,
         response: Some("DeletedDeployment"),

@@ -195,6 +195,7 @@ impl Builder {
             settings: self.settings,
             event_log,
             nudges,
+            cancellations: Arc::default(),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
             known_keys: Arc::default(),

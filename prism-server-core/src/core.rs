@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     domain::deployment::AgentSpec,
-    engine::Nudges,
+    engine::{Cancellations, Nudges},
     event_log::EventLog,
     ports::{Clock, Harness, Sandbox, SecretBox, SkillFetcher, Store},
     service::known_keys::KnownKeys,
@@ -24,6 +24,7 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) event_log: Arc<EventLog>,
     pub(crate) nudges: Nudges,
+    pub(crate) cancellations: Arc<Cancellations>,
     /// Cancelled when the control plane shuts down: streams end, reconcilers stop.
     pub(crate) shutdown: CancellationToken,
     /// Every task that must end before a shutdown is complete.

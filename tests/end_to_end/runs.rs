@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use prism_client::EventStream;
-use prism_tests::{TestServer, scripted, scripted_body};
+use prism_server_core::Settings;
+use prism_tests::{ServerOptions, TestServer, scripted, scripted_body};
 use prism_types::{
     CreateDeployment, DeploymentId, Event, EventPayload, Features, FeaturesUpdate, RunStatus, ThreadStatus,
     UpdateDeployment,
@@ -195,6 +196,22 @@ async fn a_deployment_that_failed_is_started_again_by_an_update() {
     let error = client.deployments().wait_until_ready(&id).await.unwrap_err();
     assert_eq!(error.failure().unwrap().code, "invalid_script");
     assert!(error.failure().unwrap().message.contains("line 1"), "{error}");
+}
+
+/// The only place for a run is taken by one that would wait for an hour; deleting its deployment frees it.
+#[tokio::test]
+async fn deleting_a_deployment_ends_its_runs() {
+    let mut settings = Settings::default();
+    settings.concurrent_runs = 1;
+    let server = TestServer::with(ServerOptions { settings, ..Default::default() }).await;
+    let (slow, quick) = (server.deploy("delay 3600s").await, server.deploy("say Hi").await);
+    let slow = server.client().deployment(&slow);
+    slow.messages().send("go").await.unwrap();
+    let quick = server.client().deployment(&quick);
+    let mut events = quick.events().stream().open().await.unwrap();
+    quick.messages().send("go").await.unwrap();
+    slow.delete().await.unwrap();
+    assert_eq!(told_until(&mut events, RunStatus::Completed).await, ["running", "token Hi", "completed"]);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 //! that several nodes can share.
 
 mod agents;
+mod cancellations;
 mod nudges;
 mod provisioning;
 mod run_log;
@@ -21,6 +22,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{core::Core, error::Result};
 
+pub(crate) use cancellations::Cancellations;
 pub(crate) use nudges::Nudges;
 use nudges::Receivers;
 use provisioning::Provisioner;

@@ -122,6 +122,7 @@ async fn finish(
 
 async fn remove(core: &Core, deployment: &Deployment) -> Result<()> {
     core.event_log.close(&deployment.id);
+    core.cancellations.cancel(&deployment.id);
     let removed = agents::remove(core, deployment).await;
     removed.map_err(|failure| Error::internal(failure.message))?;
     while !core.store.events(&deployment.id, 0, 1).await?.is_empty() {

@@ -30,7 +30,7 @@ use crate::{
         deployment::{AgentSpec, Deployment, DeploymentState},
         limits,
         message::Message,
-        run::{RunCommand, RunState},
+        run::{Run, RunCommand, RunState},
         skill::SkillRecord,
     },
     error::{Result, failure},
@@ -120,10 +120,16 @@ impl Drivers {
     async fn drive(&self, id: &RunId, wake: &Notify) -> Result<()> {
         let mut read = None;
         loop {
-            let drive = Drive::start(&self.core, id, self.is_interrupted(id)).await?;
+            let Some(run) = self.core.store.run(id).await? else { return Ok(()) };
+            // Before the deployment is read: a delete that comes after that reading cancels this work.
+            let work = self.core.cancellations.begin(&run.deployment_id);
+            let drive = Drive::start(&self.core, run, self.is_interrupted(id)).await?;
             self.forget_interrupted(id);
             let Some(mut drive) = drive else { return Ok(()) };
-            match drive.work(wake).await {
+            let Some(ended) = work.token.run_until_cancelled(drive.work(wake)).await else {
+                return Ok(());
+            };
+            match ended {
                 // The harness ended with messages unread: it goes on with them, if it ever takes one.
                 Ok(Ended::Unread) if read == Some(drive.log.run.read_position) => {
                     let reason = failure("harness_failed", "the agent does not take its messages");
@@ -180,8 +186,7 @@ enum Work {
 
 impl<'a> Drive<'a> {
     /// Takes a run up; `None` when there is nothing to do on it.
-    async fn start(core: &'a Core, id: &RunId, interrupted: bool) -> Result<Option<Self>> {
-        let Some(mut run) = core.store.run(id).await? else { return Ok(None) };
+    async fn start(core: &'a Core, mut run: Run, interrupted: bool) -> Result<Option<Self>> {
         if run.state != RunState::Running {
             return Ok(None);
         }

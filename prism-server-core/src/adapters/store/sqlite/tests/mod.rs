@@ -3,7 +3,6 @@
 mod crash;
 mod faults;
 mod file;
-mod measure;
 
 use std::sync::mpsc;
 

@@ -1,7 +1,13 @@
 //! Who may do what: every endpoint, walked.
 
-use prism_server_core::dialects::prism::{OPERATIONS, Operation};
-use prism_tests::{Account, Answer, TestServer};
+use axum::{Router, extract::Request};
+use prism_server_core::{
+    ControlPlane, TrustedPrincipal,
+    adapters::secret_box::{MasterKey, SealedBox},
+    dialects::prism::{OPERATIONS, Operation},
+    domain::tenant::{Principal, Scopes},
+};
+use prism_tests::{Account, Answer, Http, TestServer};
 use prism_types::{DeploymentId, RunId, ThreadId};
 use serde_json::json;
 
@@ -115,4 +121,29 @@ async fn no_secret_is_stored_or_told_in_the_clear() {
         }
     }
     assert!(files >= 1);
+}
+
+/// A gateway with an authentication of its own nests the control plane; without its word nobody comes in.
+#[tokio::test]
+async fn an_embedder_says_who_the_caller_is() {
+    let plane = ControlPlane::builder(SealedBox::new(MasterKey::from_bytes([7; 32])))
+        .authenticator(TrustedPrincipal::default())
+        .build()
+        .await
+        .unwrap();
+    let tenant_id = plane.admin().create_tenant("acme").await.unwrap().id;
+    let log_in = move |mut request: Request| {
+        if request.headers().contains_key("x-company") {
+            let caller = "acme".to_owned();
+            let principal = Principal { tenant_id: tenant_id.clone(), scopes: Scopes::all(), caller };
+            request.extensions_mut().insert(principal);
+        }
+        std::future::ready(request)
+    };
+    let agents = plane.router().layer(axum::middleware::map_request(log_in));
+    let base_url = prism_tests::serve(Router::new().nest("/agents", agents)).await;
+    let http = Http::new(&base_url, Some("prism_any_key_at_all_0123456789"));
+    assert_eq!(http.get("/agents/v1/deployments").await.status, 401);
+    let known = http.request("GET", "/agents/v1/deployments").header("x-company", "acme");
+    assert_eq!(known.send().await.unwrap().status(), 200);
 }

@@ -70,7 +70,7 @@ pub struct Thread {
     pub status: ThreadStatus,
     /// When it was created.
     pub created_at: Timestamp,
-    /// What was said, oldest first: the newest 1,000 messages.
+    /// What was said, oldest first: the newest 1,000 messages, and of them at most 4 MiB of text.
     #[serde(default)]
     pub messages: Vec<ThreadMessage>,
 }

@@ -141,6 +141,25 @@ async fn a_hundred_unread_messages_are_the_most() {
     assert!((4..=5).contains(&refused), "{refused}");
 }
 
+#[tokio::test]
+async fn a_thread_of_large_messages_answers_its_newest_four_mebibytes() {
+    let server = TestServer::start().await;
+    let id = server.deploy("delay 3600s").await;
+    let text = |number: usize| format!("{number:03}{}", "x".repeat(128 * 1024 - 3));
+    let mut thread = Value::Null;
+    for number in 1..=40 {
+        let body = json!({"content": text(number)});
+        let answer = server.http().post(&format!("/v1/deployments/{id}/messages"), &body).await;
+        assert_eq!(answer.status, 200, "{number}");
+        thread = answer.body["thread_id"].clone();
+    }
+    let path = format!("/v1/deployments/{id}/threads/{}", thread.as_str().unwrap());
+    let told = server.http().get(&path).await;
+    let messages = told.body["messages"].as_array().unwrap();
+    let numbers: Vec<_> = messages.iter().map(|m| m["content"].as_str().unwrap()[..3].to_owned()).collect();
+    assert_eq!(numbers, (9..=40).map(|number| format!("{number:03}")).collect::<Vec<_>>());
+}
+
 fn json_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

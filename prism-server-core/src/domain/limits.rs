@@ -34,6 +34,12 @@ pub const PAGE: u32 = 100;
 pub const PAGE_DEFAULT: u32 = 20;
 /// Most messages that a thread answers with; the newest are kept.
 pub const THREAD_MESSAGES: u32 = 1000;
+/// Most bytes of the messages that a thread answers with; the newest are kept, at least one.
+pub const THREAD_TEXT: usize = 4 * 1024 * 1024;
+/// Longest text that a run leaves on its thread as one message, in bytes; the event log has all of it.
+pub const AGENT_TEXT: usize = 1024 * 1024;
+/// Bytes of payload after which a store ends a page of events.
+pub const EVENT_PAGE: usize = 1024 * 1024;
 /// Longest path of a file in a workspace, in bytes.
 pub const PATH: usize = 1024;
 /// Largest file of an in-memory workspace, in bytes.

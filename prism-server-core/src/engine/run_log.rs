@@ -11,6 +11,7 @@ use crate::{
         Refused,
         approval::Approval,
         event::{LoggedEvent, NewEvent},
+        limits,
         message::Message,
         run::{Run, RunCommand},
     },
@@ -54,7 +55,10 @@ impl RunLog {
     pub(super) fn replay(&mut self, events: &[LoggedEvent]) {
         for LoggedEvent { event, .. } in events {
             match EventPayload::decode(&event.name, &event.data) {
-                Ok(EventPayload::Token(token)) => self.text.push_str(&token.delta),
+                Ok(EventPayload::Token(token)) => {
+                    let room = limits::AGENT_TEXT.saturating_sub(self.text.len());
+                    self.text.push_str(fitting(&token.delta, room));
+                }
                 // The agent's text is stored when it asks, see `end`.
                 Ok(EventPayload::SteeringRequest(_)) => self.text.clear(),
                 _ => {}
@@ -103,7 +107,10 @@ impl Recorded<'_> {
         let (run_id, thread_id) = (self.advance.run.id.clone(), self.advance.run.thread_id.clone());
         match event {
             HarnessEvent::Token(delta) => {
-                self.advance.written.push_str(delta);
+                let before = if self.advance.stored { 0 } else { self.before.len() };
+                let length = before + self.advance.written.len();
+                let room = limits::AGENT_TEXT.saturating_sub(length);
+                self.advance.written.push_str(fitting(delta, room));
                 let token = Token::new(run_id, delta.clone()).thread_id(thread_id);
                 writes.push(self.append(EventPayload::Token(token), now));
             }
@@ -188,6 +195,11 @@ pub(super) fn failed(failure: Failure) -> HarnessStep {
     HarnessEvent::Failed { code: failure.code, message: failure.message }.into()
 }
 
+/// The beginning of a text that has room: the message of a run is bounded, the event log has all of it.
+fn fitting(text: &str, room: usize) -> &str {
+    &text[..text.floor_char_boundary(room)]
+}
+
 fn raw(value: &Value) -> RawJson {
     // A `Value` is JSON: writing it as text cannot fail, and neither can writing `null`.
     RawJson::of(value).or_else(|_| RawJson::parse("null")).unwrap_or_else(|_| unreachable!("null is JSON"))
@@ -226,6 +238,29 @@ mod tests {
         assert_eq!(log.run.revision, sample().revision + 1);
         let recorded = log.record(&steps[1..], Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(names(&recorded.commit), expected[1..]);
+    }
+
+    #[test]
+    fn the_message_of_a_run_is_bounded_and_its_events_are_whole() {
+        let mut log = RunLog::new(sample(), false);
+        let half = "é".repeat(limits::AGENT_TEXT / 4);
+        for _ in 0..3 {
+            let steps = [HarnessEvent::Token(half.clone()).into()];
+            let recorded = log.record(&steps, Timestamp::UNIX_EPOCH).unwrap();
+            let Write::Append(event) = &recorded.commit.writes()[0] else { panic!("no event") };
+            assert!(event.data.contains(&half));
+            let advance = recorded.advance;
+            log.advance(advance);
+        }
+        assert_eq!(log.text.len(), limits::AGENT_TEXT);
+        let odd = RunLog { text: log.text[2..].to_owned() + "x", ..log };
+        let steps = [HarnessEvent::Token("é".to_owned()).into(), HarnessEvent::Completed.into()];
+        let recorded = odd.record(&steps, Timestamp::UNIX_EPOCH).unwrap();
+        let stored = recorded.commit.writes().iter().find_map(|write| match write {
+            Write::InsertMessage(message) => Some(message.content.len()),
+            _ => None,
+        });
+        assert_eq!(stored, Some(limits::AGENT_TEXT - 1));
     }
 
     #[test]

@@ -310,6 +310,11 @@ pub trait Store: Send + Sync + 'static {
     fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>>;
 
     /// The events of a deployment's log after a sequence number, in order, at most `limit`.
+    ///
+    /// The page ends early with the event that makes its payloads longer than [`EVENT_PAGE`] together, so that
+    /// large events cannot fill the memory. It is empty only when there is none.
+    ///
+    /// [`EVENT_PAGE`]: crate::domain::limits::EVENT_PAGE
     fn events<'a>(
         &'a self,
         deployment: &'a DeploymentId,
@@ -317,7 +322,8 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> BoxFuture<'a, StoreResult<Vec<LoggedEvent>>>;
 
-    /// The events of one run, in order, after a sequence number, at most `limit`.
+    /// The events of one run, in order, after a sequence number, at most `limit`; ends early as
+    /// [`Store::events`].
     fn run_events<'a>(
         &'a self,
         run: &'a RunId,

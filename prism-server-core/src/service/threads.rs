@@ -1,5 +1,7 @@
 //! Threads: open, read, list.
 
+use std::collections::VecDeque;
+
 use prism_types::{DeploymentId, ThreadId};
 
 use super::{Listed, deployments};
@@ -10,6 +12,9 @@ use crate::{
     ids::NewId,
     ports::{Commit, ListQuery, Write},
 };
+
+/// Messages of a thread that are read at once.
+const MESSAGES_AT_ONCE: u32 = 32;
 
 /// A thread and the state of its unfinished run.
 pub(crate) struct ThreadView {
@@ -40,9 +45,30 @@ pub(crate) async fn get(
     deployments::get(core, principal, deployment_id).await?;
     let thread = core.store.thread(id).await?.filter(|thread| thread.deployment_id == *deployment_id);
     let thread = thread.ok_or_else(|| Error::not_found("Thread"))?;
-    let after = thread.message_count.saturating_sub(limits::THREAD_MESSAGES.into());
-    let messages = core.store.messages(id, after, limits::THREAD_MESSAGES).await?;
+    let messages = newest_messages(core, &thread).await?;
     Ok((view(core, thread).await?, messages))
+}
+
+/// The newest messages of a thread, oldest first: as many as the limits of their number and their text allow.
+async fn newest_messages(core: &Core, thread: &Thread) -> Result<Vec<Message>> {
+    let (mut newest, mut bytes) = (VecDeque::new(), 0);
+    let mut before = thread.message_count;
+    // From the end in small steps, so that no more is read than little more than what is answered.
+    while before > 0 {
+        let after = before.saturating_sub(MESSAGES_AT_ONCE.into());
+        let step = core.store.messages(&thread.id, after, MESSAGES_AT_ONCE).await?;
+        let step = step.into_iter().filter(|message| message.position <= before);
+        for message in step.collect::<Vec<_>>().into_iter().rev() {
+            bytes += message.content.len();
+            let full = newest.len() >= limits::THREAD_MESSAGES as usize || bytes > limits::THREAD_TEXT;
+            if full && !newest.is_empty() {
+                return Ok(newest.into());
+            }
+            newest.push_front(message);
+        }
+        before = after;
+    }
+    Ok(newest.into())
 }
 
 /// The threads of a deployment, newest first.

@@ -53,6 +53,7 @@ where
     conversations::approvals_are_answered_once(make().await).await;
     log::a_log_is_dense_and_read_in_order(make().await).await;
     log::a_trimmed_log_goes_on_counting(make().await).await;
+    log::a_page_of_large_events_ends_early(make().await).await;
     log::a_refused_commit_leaves_nothing(make().await).await;
     log::the_listener_is_told_although_the_caller_has_gone(make().await).await;
     concurrency::logs_are_dense_and_told_in_order(make().await).await;

@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use prism_types::{DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId};
 
 use self::state::State;
-use super::Listener;
+use super::{EventPage, Listener};
 use crate::{
     domain::{
         approval::Approval,
@@ -246,7 +246,7 @@ impl Store for MemoryStore {
         after: u64,
         limit: u32,
     ) -> BoxFuture<'a, StoreResult<Vec<LoggedEvent>>> {
-        self.read(|state| state.events_after(deployment, after).take(limit as usize).cloned().collect())
+        self.read(|state| EventPage::of(state.events_after(deployment, after).take(limit as usize)))
     }
 
     fn run_events<'a>(
@@ -259,7 +259,7 @@ impl Store for MemoryStore {
         self.read(|state| {
             let events = state.events_after(deployment, after);
             let of_run = events.filter(|logged| logged.event.run_id.as_ref() == Some(run));
-            of_run.take(limit as usize).cloned().collect()
+            EventPage::of(of_run.take(limit as usize))
         })
     }
 }

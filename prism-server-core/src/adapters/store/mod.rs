@@ -20,7 +20,7 @@ pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;
 
 use crate::{
-    domain::event::LoggedEvent,
+    domain::{event::LoggedEvent, limits},
     ports::{AppendListener, StoreError, StoreResult},
 };
 
@@ -41,6 +41,33 @@ impl Listener {
         if catch_unwind(AssertUnwindSafe(|| listener.appended(events))).is_err() {
             tracing::error!("the listener of the event log panicked; its readers must read the log again");
         }
+    }
+}
+
+/// A page of events, which is full of bytes before it is full of events when they are large.
+#[derive(Default)]
+struct EventPage {
+    events: Vec<LoggedEvent>,
+    bytes: usize,
+}
+
+impl EventPage {
+    /// Adds an event and tells whether the page takes another one.
+    fn push(&mut self, event: LoggedEvent) -> bool {
+        self.bytes = self.bytes.saturating_add(event.event.data.len());
+        self.events.push(event);
+        self.bytes <= limits::EVENT_PAGE
+    }
+
+    /// The page of these events, in their order.
+    fn of<'a>(events: impl Iterator<Item = &'a LoggedEvent>) -> Vec<LoggedEvent> {
+        let mut page = Self::default();
+        for event in events {
+            if !page.push(event.clone()) {
+                break;
+            }
+        }
+        page.events
     }
 }
 

@@ -215,7 +215,7 @@ pub const OPERATIONS: &[Operation] = &[
         method: "GET",
         path: "/v1/deployments/{deployment_id}/threads/{thread_id}",
         scope: Scope::DeploymentsRead,
-        summary: "Reads a thread with its newest 1,000 messages.",
+        summary: "Reads a thread with its newest messages: at most 1,000, and at most 4 MiB.",
         request: None,
         parameters: &[],
         success: 200,

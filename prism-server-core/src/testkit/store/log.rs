@@ -10,7 +10,10 @@ use super::{
     records::{at, deployment, event, id, message, run, tenant, whole_deployment},
 };
 use crate::{
-    domain::event::{LoggedEvent, NewEvent},
+    domain::{
+        event::{LoggedEvent, NewEvent},
+        limits,
+    },
     ports::{Commit, Store, Write},
 };
 
@@ -69,6 +72,22 @@ pub async fn a_trimmed_log_goes_on_counting(store: Arc<dyn Store>) {
     assert_eq!(numbers().await, [6]);
     trim(1).await.unwrap();
     commit(store, [Write::TrimEvents(id("dep_", 9), 1)]).await.unwrap();
+}
+
+/// A page of large events ends early, is never empty while there are more, and nothing is passed over.
+pub async fn a_page_of_large_events_ends_early(store: Arc<dyn Store>) {
+    let store = store.as_ref();
+    commit(store, whole_deployment(1)).await.unwrap();
+    let large = "x".repeat(limits::EVENT_PAGE / 2);
+    commit(store, [&large, &large, "y", "z"].map(|data| Write::Append(event(1, data)))).await.unwrap();
+    let (one, mut after, mut pages) = (id("dep_", 1), 0, Vec::new());
+    loop {
+        let page = store.events(&one, after, 9).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = last.sequence;
+        pages.push(page.iter().map(|line| line.sequence).collect::<Vec<_>>());
+    }
+    assert_eq!(pages, [vec![1, 2, 3], vec![4]]);
 }
 
 /// When the last write of a commit is refused, nothing of it is written, numbered or told.

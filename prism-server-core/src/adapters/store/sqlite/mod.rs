@@ -301,7 +301,7 @@ impl Store for SqliteStore {
     ) -> BoxFuture<'a, StoreResult<Vec<LoggedEvent>>> {
         let deployment = deployment.clone();
         self.scan(move |connection| {
-            rows::all(connection, queries::EVENTS, params![deployment.as_str(), position(after), limit])
+            rows::events(connection, queries::EVENTS, params![deployment.as_str(), position(after), limit])
         })
     }
 
@@ -315,7 +315,7 @@ impl Store for SqliteStore {
         let (run, deployment) = (run.clone(), deployment.clone());
         self.scan(move |connection| {
             let page = params![deployment.as_str(), position(after), limit, run.as_str()];
-            rows::all(connection, queries::RUN_EVENTS, page)
+            rows::events(connection, queries::RUN_EVENTS, page)
         })
     }
 }

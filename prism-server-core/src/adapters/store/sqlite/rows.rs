@@ -9,7 +9,7 @@ use prism_types::{Attachment, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, types::FromSql};
 use serde::de::DeserializeOwned;
 
-use super::errors::failed;
+use super::{super::EventPage, errors::failed};
 use crate::{
     domain::{
         approval::Approval,
@@ -39,13 +39,40 @@ pub(super) fn one<T: Record>(
 
 /// The records that a query finds, in its order.
 pub(super) fn all<T: Record>(connection: &Connection, sql: &str, params: impl Params) -> StoreResult<Vec<T>> {
+    let mut records = Vec::new();
+    each(connection, sql, params, |record| {
+        records.push(record);
+        true
+    })?;
+    Ok(records)
+}
+
+/// The events that a query finds, in its order, until the page is full.
+pub(super) fn events(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> StoreResult<Vec<LoggedEvent>> {
+    let mut page = EventPage::default();
+    each(connection, sql, params, |event| page.push(event))?;
+    Ok(page.events)
+}
+
+/// Gives every record that a query finds to `take`, until that wants no more.
+fn each<T: Record>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut take: impl FnMut(T) -> bool,
+) -> StoreResult<()> {
     let mut statement = connection.prepare_cached(sql).map_err(|error| failed(&error))?;
     let mut rows = statement.query(params).map_err(|error| failed(&error))?;
-    let mut records = Vec::new();
     while let Some(row) = rows.next().map_err(|error| failed(&error))? {
-        records.push(T::read(&Columns { table: T::TABLE, row })?);
+        if !take(T::read(&Columns { table: T::TABLE, row })?) {
+            break;
+        }
     }
-    Ok(records)
+    Ok(())
 }
 
 /// What a row of a table is read as; the columns come in the order of [`super::queries`].

@@ -185,6 +185,9 @@ impl Builder {
         let event_log = Arc::new(EventLog::default());
         store.set_append_listener(event_log.clone());
         let (nudges, receivers) = Nudges::new();
+        for sandboxes in self.sandboxes.values() {
+            sandboxes.set_listener(Arc::new(nudges.clone()));
+        }
         let core = Arc::new(Core {
             store: store.clone(),
             clock: self.clock,

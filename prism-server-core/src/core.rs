@@ -6,10 +6,10 @@ use prism_types::{Runtime, SandboxType};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    domain::deployment::AgentSpec,
+    domain::deployment::{AgentSpec, Deployment},
     engine::{Cancellations, Nudges},
     event_log::EventLog,
-    ports::{Clock, Harness, Sandbox, SecretBox, SkillFetcher, Store},
+    ports::{Clock, Harness, NoOutbound, Outbound, Sandbox, SecretBox, SkillFetcher, Store},
     service::known_keys::KnownKeys,
 };
 
@@ -41,6 +41,11 @@ impl Core {
     /// The model that a specification stands for.
     pub(crate) fn resolved_model(&self, spec: &AgentSpec) -> String {
         spec.model.clone().unwrap_or_else(|| self.settings.default_model.clone())
+    }
+
+    /// What an agent may reach outside its sandbox.
+    pub(crate) fn outbound(&self, _deployment: &Deployment, _spec: &Arc<AgentSpec>) -> Arc<dyn Outbound> {
+        Arc::new(NoOutbound)
     }
 
     /// The sandboxes of a kind, if this control plane has them.

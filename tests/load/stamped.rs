@@ -20,7 +20,7 @@ use prism_server_core::{
     domain::tenant::Scopes,
     ports::{BoxFuture, Harness, HarnessError, HarnessEvent, HarnessStep, Preparation, RunInput, StepStream},
 };
-use prism_types::{Runtime, SandboxType, Secret};
+use prism_types::{Runtime, Sandbox, SandboxType, Secret};
 use tokio::{net::TcpListener, time::interval};
 
 use crate::{
@@ -80,7 +80,7 @@ impl Harness for StampingHarness {
         Runtime::Scripted
     }
 
-    fn sandbox_for(&self, _: &SandboxType) -> SandboxType {
+    fn sandbox_for(&self, _: &Sandbox) -> SandboxType {
         SandboxType::Memory
     }
 

@@ -12,6 +12,7 @@ pub mod instance;
 pub mod limits;
 pub mod message;
 pub mod run;
+pub mod scrubber;
 pub mod secret;
 pub mod skill;
 pub mod tenant;

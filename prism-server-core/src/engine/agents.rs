@@ -1,8 +1,16 @@
 //! Agents in their sandboxes: made ready for the first time, and again when they were lost.
+//!
+//! One task at a time works on an agent. An agent that keeps dying is started again after a wait that grows,
+//! so that it cannot keep the machine busy; one that has lived for a while starts from the shortest wait.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use prism_types::Failure;
+use prism_types::{DeploymentId, Failure, SandboxType};
+use tokio::time::Instant;
 
 use crate::{
     core::Core,
@@ -11,8 +19,17 @@ use crate::{
         instance::{Instance, InstanceCommand},
     },
     error::failure,
-    ports::{Commit, Harness, Preparation, Sandbox, SandboxInstance, SandboxRequest, StoreError, Write},
+    ports::{
+        AgentSetup, Commit, Harness, HarnessError, Preparation, Sandbox, SandboxInstance, SandboxRequest,
+        StoreError, Write,
+    },
+    service::skills,
 };
+
+/// Waiting times before an agent is started again: the first, doubled each time, up to the second.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+/// An agent that lived so long is started again without a longer wait.
+const STABLE: Duration = Duration::from_secs(120);
 
 /// An agent that takes runs.
 pub(super) struct Agent {
@@ -20,25 +37,134 @@ pub(super) struct Agent {
     pub(super) preparation: Preparation,
 }
 
-/// Makes the sandbox and the agent ready, whatever is there already.
-///
-/// # Errors
-/// With the reason that the deployment is to show.
-pub(super) async fn start(
-    core: &Core,
-    deployment: &Deployment,
-    spec: &Arc<AgentSpec>,
-) -> Result<Agent, Failure> {
-    let (harness, sandboxes) = parts(core, deployment, spec)?;
-    let request =
-        SandboxRequest::new(deployment.instance_id.clone(), deployment.id.clone(), deployment.persistent);
+/// What is known of agents that run, for as long as the engine lives.
+#[derive(Default)]
+pub(super) struct Agents {
+    known: Mutex<HashMap<DeploymentId, Arc<tokio::sync::Mutex<Restarts>>>>,
+}
+
+/// How often an agent was started again of late.
+#[derive(Default)]
+struct Restarts {
+    last: Option<Instant>,
+    wait: Duration,
+}
+
+impl Restarts {
+    /// How long to wait before the next start, which is counted.
+    fn next_wait(&mut self, now: Instant) -> Duration {
+        let lived = self.last.map_or(Duration::MAX, |last| now - last);
+        self.wait = if lived >= STABLE.saturating_add(self.wait) {
+            BACK_OFF.0
+        } else {
+            (self.wait * 2).clamp(BACK_OFF.0, BACK_OFF.1)
+        };
+        self.last = Some(now);
+        self.wait
+    }
+}
+
+impl Agents {
+    /// Makes the sandbox and the agent ready, whatever is there already.
+    ///
+    /// # Errors
+    /// With the reason that the deployment is to show.
+    pub(super) async fn start(
+        &self,
+        core: &Core,
+        deployment: &Deployment,
+        spec: &Arc<AgentSpec>,
+    ) -> Result<Agent, Failure> {
+        let restarts = self.restarts(&deployment.id);
+        let _alone = restarts.lock().await;
+        start(core, deployment, spec).await
+    }
+
+    /// The agent if it is alive; else it is started again and the restart is counted.
+    ///
+    /// # Errors
+    /// As [`Agents::start`].
+    pub(super) async fn revive(
+        &self,
+        core: &Core,
+        deployment: &Deployment,
+        spec: &Arc<AgentSpec>,
+    ) -> Result<Agent, Failure> {
+        let restarts = self.restarts(&deployment.id);
+        let mut restarts = restarts.lock().await;
+        let parts = Parts::of(core, deployment, spec)?;
+        if let Some(sandbox) = parts.find(deployment).await? {
+            return parts.agent(core, deployment, spec, sandbox).await;
+        }
+        if parts.harness.is_resident() {
+            let wait = restarts.next_wait(Instant::now());
+            tracing::warn!(deployment = %deployment.id, ?wait, "an agent is gone; it is started again");
+            tokio::time::sleep(wait).await;
+        }
+        record(core, deployment, &[InstanceCommand::Lost]).await;
+        let started = start(core, deployment, spec).await;
+        let outcome = if started.is_ok() { InstanceCommand::Started } else { InstanceCommand::Failed };
+        record(core, deployment, &[outcome]).await;
+        started
+    }
+
+    /// Sees to it that an agent that runs between runs does so.
+    ///
+    /// # Errors
+    /// As [`Agents::start`].
+    pub(super) async fn keep_alive(
+        &self,
+        core: &Core,
+        deployment: &Deployment,
+        spec: &Arc<AgentSpec>,
+    ) -> Result<(), Failure> {
+        if !Parts::of(core, deployment, spec)?.harness.is_resident() {
+            return Ok(());
+        }
+        let agent = self.revive(core, deployment, spec).await?;
+        prepare(core, &agent.harness, agent.preparation).await
+    }
+
+    /// Removes the sandbox of a deployment and what its harness keeps.
+    ///
+    /// # Errors
+    /// When something of it may be left.
+    pub(super) async fn remove(&self, core: &Core, deployment: &Deployment) -> Result<(), Failure> {
+        let restarts = self.restarts(&deployment.id);
+        let _alone = restarts.lock().await;
+        for sandboxes in core.sandboxes.values() {
+            let removed = sandboxes.remove(&deployment.instance_id).await;
+            removed.map_err(|error| failure("sandbox_failed", error.to_string()))?;
+        }
+        for harness in core.harnesses.values() {
+            let removed = harness.remove(&deployment.instance_id).await;
+            removed.map_err(|error| failure(&error.code, error.message))?;
+        }
+        self.known().remove(&deployment.id);
+        Ok(())
+    }
+
+    fn restarts(&self, id: &DeploymentId) -> Arc<tokio::sync::Mutex<Restarts>> {
+        self.known().entry(id.clone()).or_default().clone()
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<DeploymentId, Arc<tokio::sync::Mutex<Restarts>>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn start(core: &Core, deployment: &Deployment, spec: &Arc<AgentSpec>) -> Result<Agent, Failure> {
+    let parts = Parts::of(core, deployment, spec)?;
     let started = async {
-        let sandbox = sandboxes.ensure(request).await;
+        let program = parts.harness.program(setup(core, deployment, spec)).await;
+        let program = program.map_err(|error| failure(&error.code, error.message))?;
+        let (instance, id) = (deployment.instance_id.clone(), deployment.id.clone());
+        let request = SandboxRequest::new(instance, id, deployment.persistent).program(program);
+        let sandbox = parts.sandboxes.ensure(request).await;
         let sandbox = sandbox.map_err(|error| failure("sandbox_failed", error.to_string()))?;
-        let preparation = preparation(core, deployment, spec, sandbox);
-        let prepared = harness.prepare(preparation.clone()).await;
-        prepared.map_err(|error| failure(&error.code, error.message))?;
-        Ok(Agent { harness: harness.clone(), preparation })
+        let agent = parts.agent(core, deployment, spec, sandbox).await?;
+        prepare(core, &agent.harness, agent.preparation.clone()).await?;
+        Ok(agent)
     };
     let limit = core.settings.provisioning_timeout;
     tokio::time::timeout(limit, started).await.unwrap_or_else(|_| {
@@ -47,26 +173,16 @@ pub(super) async fn start(
     })
 }
 
-/// The agent if it is alive; else it is started again and the restart is counted.
-///
-/// # Errors
-/// As [`start`].
-pub(super) async fn revive(
-    core: &Core,
-    deployment: &Deployment,
-    spec: &Arc<AgentSpec>,
-) -> Result<Agent, Failure> {
-    let (harness, sandboxes) = parts(core, deployment, spec)?;
-    let found = sandboxes.find(&deployment.instance_id).await;
-    if let Some(sandbox) = found.map_err(|error| failure("sandbox_failed", error.to_string()))? {
-        let preparation = preparation(core, deployment, spec, sandbox);
-        return Ok(Agent { harness: harness.clone(), preparation });
-    }
-    record(core, deployment, &[InstanceCommand::Lost]).await;
-    let started = start(core, deployment, spec).await;
-    let outcome = if started.is_ok() { InstanceCommand::Started } else { InstanceCommand::Failed };
-    record(core, deployment, &[outcome]).await;
-    started
+async fn prepare(core: &Core, harness: &Arc<dyn Harness>, preparation: Preparation) -> Result<(), Failure> {
+    let scrubber = preparation.setup.outbound.scrubber();
+    let limit = core.settings.provisioning_timeout;
+    let prepared = tokio::time::timeout(limit, harness.prepare(preparation)).await;
+    prepared
+        .unwrap_or_else(|_| {
+            let message = format!("the agent was not ready within {} seconds", limit.as_secs());
+            Err(HarnessError { code: "provisioning_timeout".to_owned(), message })
+        })
+        .map_err(|error| failure(&error.code, scrubber.text(&error.message)))
 }
 
 /// The instance of a deployment after commands; those that its state does not allow change nothing.
@@ -78,41 +194,54 @@ pub(super) fn after(mut instance: Instance, commands: &[InstanceCommand]) -> Opt
     changed.then_some(instance)
 }
 
-/// Removes the sandbox of a deployment.
-///
-/// # Errors
-/// When something of it may be left.
-pub(super) async fn remove(core: &Core, deployment: &Deployment) -> Result<(), Failure> {
-    for sandboxes in core.sandboxes.values() {
-        let removed = sandboxes.remove(&deployment.instance_id).await;
-        removed.map_err(|error| failure("sandbox_failed", error.to_string()))?;
-    }
-    Ok(())
-}
-
 /// What a deployment's runtime and sandbox are made by.
-type Parts<'a> = (&'a Arc<dyn Harness>, &'a Arc<dyn Sandbox>);
-
-fn parts<'a>(core: &'a Core, deployment: &Deployment, spec: &AgentSpec) -> Result<Parts<'a>, Failure> {
-    let runtime = &deployment.runtime;
-    let harness = core.harness(runtime).ok_or_else(|| {
-        failure("runtime_unavailable", format!("this server cannot run the runtime `{runtime}`"))
-    })?;
-    let kind = harness.sandbox_for(&spec.sandbox.kind);
-    let sandboxes = core.sandbox(&kind).ok_or_else(|| {
-        failure("sandbox_unavailable", format!("this server has no sandbox of the type `{kind}`"))
-    })?;
-    Ok((harness, sandboxes))
+struct Parts<'a> {
+    harness: &'a Arc<dyn Harness>,
+    sandboxes: &'a Arc<dyn Sandbox>,
 }
 
-fn preparation(
-    core: &Core,
-    deployment: &Deployment,
-    spec: &Arc<AgentSpec>,
-    sandbox: Arc<dyn SandboxInstance>,
-) -> Preparation {
+impl<'a> Parts<'a> {
+    fn of(core: &'a Core, deployment: &Deployment, spec: &AgentSpec) -> Result<Self, Failure> {
+        let runtime = &deployment.runtime;
+        let harness = core.harness(runtime).ok_or_else(|| {
+            failure("runtime_unavailable", format!("this server cannot run the runtime `{runtime}`"))
+        })?;
+        let kind = harness.sandbox_for(&spec.sandbox);
+        let sandboxes = core.sandbox(&kind).ok_or_else(|| unavailable(core, &kind))?;
+        Ok(Self { harness, sandboxes })
+    }
+
+    async fn find(&self, deployment: &Deployment) -> Result<Option<Arc<dyn SandboxInstance>>, Failure> {
+        let found = self.sandboxes.find(&deployment.instance_id).await;
+        found.map_err(|error| failure("sandbox_failed", error.to_string()))
+    }
+
+    /// The agent in its sandbox, with the skills that can be used now.
+    async fn agent(
+        &self,
+        core: &Core,
+        deployment: &Deployment,
+        spec: &Arc<AgentSpec>,
+        sandbox: Arc<dyn SandboxInstance>,
+    ) -> Result<Agent, Failure> {
+        let skills = skills::refresh(core, &deployment.id, sandbox.as_ref()).await;
+        let mut preparation = Preparation::new(setup(core, deployment, spec), sandbox);
+        preparation.skills = skills.map_err(|error| failure("internal", error.to_string()))?;
+        Ok(Agent { harness: self.harness.clone(), preparation })
+    }
+}
+
+fn unavailable(core: &Core, kind: &SandboxType) -> Failure {
+    let kinds: Vec<_> = core.sandboxes.keys().map(|kind| format!("`{kind}`")).collect();
+    let message = format!("this server has no sandbox of the type `{kind}`; it has {}", kinds.join(", "));
+    failure("sandbox_unavailable", message)
+}
+
+fn setup(core: &Core, deployment: &Deployment, spec: &Arc<AgentSpec>) -> AgentSetup {
     // The model of this version of the specification: the deployment may name a later one's.
-    Preparation::new(deployment.id.clone(), spec.clone(), core.resolved_model(spec), sandbox)
+    let (id, instance) = (deployment.id.clone(), deployment.instance_id.clone());
+    AgentSetup::new(id, instance, spec.clone(), core.resolved_model(spec))
+        .outbound(core.outbound(deployment, spec))
 }
 
 /// Writes what happened to an instance. It is for the operator: nothing waits on it, so a failure is only

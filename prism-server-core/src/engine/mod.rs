@@ -13,6 +13,7 @@ mod nudges;
 mod provisioning;
 mod run_log;
 mod runs;
+mod scrubbing;
 mod workers;
 
 use std::{collections::HashSet, sync::Arc};
@@ -22,6 +23,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{core::Core, error::Result};
 
+use agents::Agents;
 pub(crate) use cancellations::Cancellations;
 pub(crate) use nudges::Nudges;
 use nudges::Receivers;
@@ -46,19 +48,22 @@ impl Engine {
     pub(crate) async fn new(core: Arc<Core>, receivers: Receivers) -> Result<Self> {
         let interrupted = interrupted_runs(&core).await?;
         let overflow = receivers.overflow.clone();
-        let provisioner = Arc::new(Provisioner::new(core.clone(), overflow.clone()));
-        let drivers = Arc::new(Drivers::new(core.clone(), interrupted, overflow));
+        let agents = Arc::new(Agents::default());
+        let provisioner = Arc::new(Provisioner::new(core.clone(), agents.clone(), overflow.clone()));
+        let drivers = Arc::new(Drivers::new(core.clone(), agents, interrupted, overflow));
         Ok(Self { core, receivers, provisioner, drivers })
     }
 
     /// Reconciles until the shutdown, then waits for what is under way.
     pub(crate) async fn run(mut self) {
+        self.provisioner.recover().await;
         let mut sweeps = interval(self.core.settings.sweep);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = self.core.shutdown.cancelled() => break,
                 Some(deployment) = self.receivers.deployments.recv() => self.provisioner.nudge(deployment),
+                Some(instance) = self.receivers.instances.recv() => self.provisioner.died(instance).await,
                 Some(run) = self.receivers.runs.recv() => self.drivers.nudge(run),
                 () = self.receivers.overflow.notified() => self.sweep().await,
                 _ = sweeps.tick() => self.sweep().await,

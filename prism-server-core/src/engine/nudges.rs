@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use prism_types::{DeploymentId, RunId};
+use prism_types::{DeploymentId, InstanceId, RunId};
 use tokio::sync::{Notify, mpsc};
+
+use crate::ports::SandboxListener;
 
 /// Nudges that wait; one more makes the engine look everywhere instead.
 const WAITING: usize = 1024;
 
 /// The sending side, held by the use cases.
+#[derive(Clone)]
 pub(crate) struct Nudges {
     deployments: mpsc::Sender<DeploymentId>,
+    instances: mpsc::Sender<InstanceId>,
     runs: mpsc::Sender<RunId>,
     overflow: Arc<Notify>,
 }
@@ -18,6 +22,7 @@ pub(crate) struct Nudges {
 /// The receiving side, held by the engine.
 pub(crate) struct Receivers {
     pub(super) deployments: mpsc::Receiver<DeploymentId>,
+    pub(super) instances: mpsc::Receiver<InstanceId>,
     pub(super) runs: mpsc::Receiver<RunId>,
     pub(super) overflow: Arc<Notify>,
 }
@@ -26,11 +31,16 @@ impl Nudges {
     /// Both sides.
     pub(crate) fn new() -> (Self, Receivers) {
         let (deployments, deployment_receiver) = mpsc::channel(WAITING);
+        let (instances, instance_receiver) = mpsc::channel(WAITING);
         let (runs, run_receiver) = mpsc::channel(WAITING);
         let overflow = Arc::new(Notify::new());
-        let receivers =
-            Receivers { deployments: deployment_receiver, runs: run_receiver, overflow: overflow.clone() };
-        (Self { deployments, runs, overflow }, receivers)
+        let receivers = Receivers {
+            deployments: deployment_receiver,
+            instances: instance_receiver,
+            runs: run_receiver,
+            overflow: overflow.clone(),
+        };
+        (Self { deployments, instances, runs, overflow }, receivers)
     }
 
     /// Something of a deployment is to be done.
@@ -44,6 +54,16 @@ impl Nudges {
     pub(crate) fn run(&self, id: RunId) {
         if self.runs.try_send(id).is_err() {
             self.overflow.notify_one();
+        }
+    }
+}
+
+/// A sandbox died: its deployment is looked at. Where so many die that the nudge is lost, the next message for
+/// the agent finds it out.
+impl SandboxListener for Nudges {
+    fn died(&self, id: &InstanceId) {
+        if self.instances.try_send(id.clone()).is_err() {
+            tracing::warn!(instance = %id, "too many sandboxes died at once");
         }
     }
 }

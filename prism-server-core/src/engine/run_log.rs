@@ -144,6 +144,8 @@ impl Recorded<'_> {
                 let failure = failure(code, message.clone());
                 self.end(RunCommand::Fail(failure, now), now, writes)?;
             }
+            // The run goes on as one attempt more, from the checkpoint that it has.
+            HarnessEvent::Lost { .. } => self.advance.run.apply(RunCommand::Resume)?,
         }
         Ok(())
     }

@@ -20,8 +20,9 @@ use tokio::sync::{Notify, mpsc};
 
 use super::{
     SWEEP_PAGE,
-    agents::{self, Agent},
+    agents::{Agent, Agents},
     run_log::{RunLog, failed},
+    scrubbing,
     workers::Workers,
 };
 use crate::{
@@ -31,32 +32,38 @@ use crate::{
         limits,
         message::Message,
         run::{Run, RunCommand, RunState},
-        skill::SkillRecord,
     },
     error::{Result, failure},
     ports::{HarnessEvent, HarnessStep, RunInput, StoreError, UserMessage},
-    service::skills,
 };
 
 /// Most steps of one commit.
 const STEPS: usize = 64;
 /// Room for messages that the harness has not taken.
 const INBOX: usize = limits::UNREAD_MESSAGES as usize + 8;
+/// How often a run may lose its agent before it fails.
+const LOSSES: u32 = 3;
 /// Waiting times after a failure of the store: doubled each time, up to the second.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Drives all runs of a control plane.
 pub(super) struct Drivers {
     core: Arc<Core>,
+    agents: Arc<Agents>,
     workers: Workers<RunId>,
     /// Runs that an earlier engine left in flight, until they are taken up.
     interrupted: Mutex<HashSet<RunId>>,
 }
 
 impl Drivers {
-    pub(super) fn new(core: Arc<Core>, interrupted: HashSet<RunId>, overflow: Arc<Notify>) -> Self {
+    pub(super) fn new(
+        core: Arc<Core>,
+        agents: Arc<Agents>,
+        interrupted: HashSet<RunId>,
+        overflow: Arc<Notify>,
+    ) -> Self {
         let workers = Workers::new(core.settings.concurrent_runs, overflow);
-        Self { core, workers, interrupted: Mutex::new(interrupted) }
+        Self { core, agents, workers, interrupted: Mutex::new(interrupted) }
     }
 
     /// A run has something to do.
@@ -118,12 +125,12 @@ impl Drivers {
 
     /// Drives a run from its last checkpoint until it ends, waits for a human, or is gone.
     async fn drive(&self, id: &RunId, wake: &Notify) -> Result<()> {
-        let mut read = None;
+        let (mut read, mut losses) = (None, 0);
         loop {
             let Some(run) = self.core.store.run(id).await? else { return Ok(()) };
             // Before the deployment is read: a delete that comes after that reading cancels this work.
             let work = self.core.cancellations.begin(&run.deployment_id);
-            let drive = Drive::start(&self.core, run, self.is_interrupted(id)).await?;
+            let drive = Drive::start(&self.core, &self.agents, run, self.is_interrupted(id)).await?;
             self.forget_interrupted(id);
             let Some(mut drive) = drive else { return Ok(()) };
             let Some(ended) = work.token.run_until_cancelled(drive.work(wake)).await else {
@@ -136,6 +143,13 @@ impl Drivers {
                     return self.fail(id, reason).await;
                 }
                 Ok(Ended::Unread) => read = Some(drive.log.run.read_position),
+                Ok(Ended::Lost) => {
+                    losses += 1;
+                    if losses > LOSSES {
+                        let reason = failure("agent_lost", "the agent died again and again during the run");
+                        return self.fail(id, reason).await;
+                    }
+                }
                 Ok(Ended::Over) | Err(StoreError::Missing(_)) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
@@ -165,6 +179,8 @@ enum Ended {
     Over,
     /// The harness is through, but messages came that it has not taken.
     Unread,
+    /// The agent is gone; the run goes on with the next one.
+    Lost,
 }
 
 /// One attempt of working on a run.
@@ -179,14 +195,14 @@ struct Drive<'a> {
 /// What there is to do.
 enum Work {
     /// The agent works.
-    Agent(Agent, Vec<SkillRecord>),
+    Agent(Agent),
     /// The agent could not be had.
     Failed(HarnessStep),
 }
 
 impl<'a> Drive<'a> {
     /// Takes a run up; `None` when there is nothing to do on it.
-    async fn start(core: &'a Core, mut run: Run, interrupted: bool) -> Result<Option<Self>> {
+    async fn start(core: &'a Core, agents: &Agents, mut run: Run, interrupted: bool) -> Result<Option<Self>> {
         if run.state != RunState::Running {
             return Ok(None);
         }
@@ -204,7 +220,7 @@ impl<'a> Drive<'a> {
             replay(core, &mut log).await?;
         }
         let work = match &spec {
-            Some(spec) => work_on(core, &deployment, spec).await?,
+            Some(spec) => work_on(agents, core, &deployment, spec).await,
             None => Work::Failed(failed(failure("internal", "the run's specification is gone"))),
         };
         let delivered = log.run.read_position;
@@ -213,16 +229,16 @@ impl<'a> Drive<'a> {
 
     async fn work(&mut self, wake: &Notify) -> Result<Ended, StoreError> {
         let (inbox, receiver) = mpsc::channel(INBOX);
-        let (agent, skills) = match &self.work {
-            Work::Agent(agent, skills) => (agent, skills),
+        let agent = match &self.work {
+            Work::Agent(agent) => agent,
             Work::Failed(step) => return self.commit(vec![step.clone()]).await,
         };
         let run = &self.log.run;
         let mut input =
             RunInput::new(run.id.clone(), run.thread_id.clone(), agent.preparation.clone(), receiver);
-        input.skills = skills.clone();
         input.checkpoint = run.checkpoint.clone();
-        let mut steps = agent.harness.run(input).ready_chunks(STEPS);
+        let scrubber = agent.preparation.setup.outbound.scrubber();
+        let mut steps = scrubbing::scrubbed(agent.harness.run(input), scrubber).ready_chunks(STEPS);
         self.deliver(&inbox).await?;
         loop {
             let chunk = tokio::select! {
@@ -236,7 +252,15 @@ impl<'a> Drive<'a> {
                 vec![failed(failure("harness_failed", "the agent ended without saying how"))]
             });
             let last = chunk.iter().any(|step| step.event.is_last());
+            let lost = chunk.iter().find_map(|step| match &step.event {
+                HarnessEvent::Lost { message } => Some(message.clone()),
+                _ => None,
+            });
             let ended = self.commit(chunk).await?;
+            if let Some(reason) = lost {
+                tracing::warn!(run = %self.log.run.id, reason, "a run lost its agent");
+                return Ok(Ended::Lost);
+            }
             if last || matches!(ended, Ended::Unread) {
                 return Ok(ended);
             }
@@ -314,14 +338,11 @@ impl<'a> Drive<'a> {
     }
 }
 
-/// The agent with its skills, or why there is none.
-async fn work_on(core: &Core, deployment: &Deployment, spec: &Arc<AgentSpec>) -> Result<Work> {
-    match agents::revive(core, deployment, spec).await {
-        Ok(agent) => {
-            let skills = skills::refresh(core, &deployment.id, agent.preparation.sandbox.as_ref()).await?;
-            Ok(Work::Agent(agent, skills))
-        }
-        Err(failure) => Ok(Work::Failed(failed(failure))),
+/// The agent, or why there is none.
+async fn work_on(agents: &Agents, core: &Core, deployment: &Deployment, spec: &Arc<AgentSpec>) -> Work {
+    match agents.revive(core, deployment, spec).await {
+        Ok(agent) => Work::Agent(agent),
+        Err(failure) => Work::Failed(failed(failure)),
     }
 }
 

@@ -6,14 +6,16 @@
 
 use std::sync::Arc;
 
-use prism_types::{Attachment, DeploymentId, FileChange, RunId, Runtime, SandboxType, ThreadId, Usage};
+use prism_types::{
+    Attachment, DeploymentId, FileChange, InstanceId, RunId, Runtime, Sandbox, SandboxType, ThreadId, Usage,
+};
 use tokio::sync::mpsc;
 
-use super::{BoxFuture, SandboxInstance};
+use super::{BoxFuture, NoOutbound, Outbound, Program, SandboxInstance};
 use crate::domain::{deployment::AgentSpec, skill::SkillRecord, workspace::WorkspacePath};
 
-/// What a harness works through. Ends with [`HarnessEvent::Completed`], [`HarnessEvent::Failed`] or
-/// [`HarnessEvent::Asked`]; an end without one of them fails the run.
+/// What a harness works through. Ends with [`HarnessEvent::Completed`], [`HarnessEvent::Failed`],
+/// [`HarnessEvent::Asked`] or [`HarnessEvent::Lost`]; an end without one of them fails the run.
 pub type StepStream = futures::stream::BoxStream<'static, HarnessStep>;
 
 /// Drives agents of one runtime.
@@ -21,10 +23,27 @@ pub trait Harness: Send + Sync + 'static {
     /// The runtime.
     fn runtime(&self) -> Runtime;
 
-    /// The kind of sandbox that a deployment of this runtime gets, given the kind that was asked for.
-    fn sandbox_for(&self, requested: &SandboxType) -> SandboxType;
+    /// The kind of sandbox that a deployment of this runtime gets, given what was asked for.
+    fn sandbox_for(&self, requested: &Sandbox) -> SandboxType;
 
-    /// Makes an agent ready for messages. Called after the sandbox was made, and again after it was lost.
+    /// Whether an agent is a process of its own that runs on between runs. The engine then takes such agents up
+    /// again when it starts, and starts those again that died. Default: no.
+    fn is_resident(&self) -> bool {
+        false
+    }
+
+    /// The program that is to run in the agent's sandbox, with all that it needs in place; `None`: nothing runs
+    /// there. Called before the sandbox is made, and again each time it is made again. Default: `None`.
+    ///
+    /// # Errors
+    /// When the program cannot be had; the deployment goes to `error` with this reason.
+    fn program(&self, setup: AgentSetup) -> BoxFuture<'_, Result<Option<Program>, HarnessError>> {
+        drop(setup);
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Makes an agent ready for messages. Called after the sandbox was made, after it was lost and made again,
+    /// after a restart of the gateway, and after the deployment was changed.
     ///
     /// # Errors
     /// When the agent cannot start; the deployment goes to `error` with this reason.
@@ -32,31 +51,69 @@ pub trait Harness: Send + Sync + 'static {
 
     /// Works on a run, from its start or from a checkpoint.
     fn run(&self, input: RunInput) -> StepStream;
+
+    /// Removes what the harness keeps for an instance outside its sandbox. Called after the sandbox was
+    /// removed. Removing what is not there is no error. Default: nothing is kept.
+    ///
+    /// # Errors
+    /// When something may be left.
+    fn remove<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Result<(), HarnessError>> {
+        let _ = instance;
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// An agent before it has a sandbox.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct AgentSetup {
+    /// The deployment.
+    pub deployment_id: DeploymentId,
+    /// The sandbox that it will have.
+    pub instance_id: InstanceId,
+    /// What the agent is.
+    pub spec: Arc<AgentSpec>,
+    /// The resolved model, such as `anthropic/claude-sonnet-4.5`.
+    pub model: String,
+    /// What it may reach outside its sandbox.
+    pub outbound: Arc<dyn Outbound>,
+}
+
+impl AgentSetup {
+    /// An agent that may reach nothing.
+    pub fn new(
+        deployment_id: DeploymentId,
+        instance_id: InstanceId,
+        spec: Arc<AgentSpec>,
+        model: String,
+    ) -> Self {
+        Self { deployment_id, instance_id, spec, model, outbound: Arc::new(NoOutbound) }
+    }
+
+    /// Sets what it may reach outside its sandbox.
+    #[must_use]
+    pub fn outbound(mut self, outbound: Arc<dyn Outbound>) -> Self {
+        self.outbound = outbound;
+        self
+    }
 }
 
 /// What a harness needs to make an agent ready.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Preparation {
-    /// The deployment.
-    pub deployment_id: DeploymentId,
-    /// What the agent is.
-    pub spec: Arc<AgentSpec>,
-    /// The resolved model.
-    pub model: String,
+    /// The agent.
+    pub setup: AgentSetup,
     /// Its sandbox.
     pub sandbox: Arc<dyn SandboxInstance>,
+    /// The skills that can be used.
+    pub skills: Vec<SkillRecord>,
 }
 
 impl Preparation {
-    /// What a harness needs to make an agent ready.
-    pub fn new(
-        deployment_id: DeploymentId,
-        spec: Arc<AgentSpec>,
-        model: String,
-        sandbox: Arc<dyn SandboxInstance>,
-    ) -> Self {
-        Self { deployment_id, spec, model, sandbox }
+    /// What a harness needs to make an agent without skills ready.
+    pub fn new(setup: AgentSetup, sandbox: Arc<dyn SandboxInstance>) -> Self {
+        Self { setup, sandbox, skills: Vec::new() }
     }
 }
 
@@ -69,8 +126,6 @@ pub struct RunInput {
     pub thread_id: ThreadId,
     /// The deployment and its agent.
     pub agent: Preparation,
-    /// The skills that can be used.
-    pub skills: Vec<SkillRecord>,
     /// The checkpoint of the last step that was committed; `None` at the start.
     pub checkpoint: Option<String>,
     /// Messages for this run, in order: first those that wait, then those that come while it works. Every
@@ -87,7 +142,7 @@ impl RunInput {
         agent: Preparation,
         inbox: mpsc::Receiver<UserMessage>,
     ) -> Self {
-        Self { run_id, thread_id, agent, skills: Vec::new(), checkpoint: None, inbox }
+        Self { run_id, thread_id, agent, checkpoint: None, inbox }
     }
 }
 
@@ -170,12 +225,18 @@ pub enum HarnessEvent {
         /// What went wrong, for people.
         message: String,
     },
+    /// The agent is gone, or does not answer any more. The stream ends; the engine starts the agent again and
+    /// the run from its last checkpoint, as one attempt more. A run that lost its agent too often fails.
+    Lost {
+        /// What happened, for people.
+        message: String,
+    },
 }
 
 impl HarnessEvent {
     /// Whether nothing can follow.
     pub fn is_last(&self) -> bool {
-        matches!(self, Self::Asked { .. } | Self::Completed | Self::Failed { .. })
+        matches!(self, Self::Asked { .. } | Self::Completed | Self::Failed { .. } | Self::Lost { .. })
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod clock;
 mod harness;
+mod outbound;
 mod sandbox;
 mod secret_box;
 mod skill_fetcher;
@@ -12,9 +13,13 @@ mod store;
 
 pub use clock::{Clock, SystemClock};
 pub use harness::{
-    Harness, HarnessError, HarnessEvent, HarnessStep, Preparation, RunInput, StepStream, UserMessage,
+    AgentSetup, Harness, HarnessError, HarnessEvent, HarnessStep, Preparation, RunInput, StepStream,
+    UserMessage,
 };
-pub use sandbox::{FileWrite, Sandbox, SandboxError, SandboxInstance, SandboxRequest};
+pub use outbound::{NoOutbound, Outbound};
+pub use sandbox::{
+    FileWrite, Program, Sandbox, SandboxError, SandboxInstance, SandboxListener, SandboxRequest,
+};
 pub use secret_box::{SecretBox, SecretBoxError};
 pub use skill_fetcher::{FetchError, SkillFetcher};
 pub use store::{AppendListener, Commit, DeploymentFilter, ListQuery, Store, StoreError, StoreResult, Write};

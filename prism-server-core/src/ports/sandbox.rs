@@ -1,8 +1,18 @@
 //! Sandboxes: where agents run.
+//!
+//! A sandbox has a workspace, and one program that runs in it for as long as it lives. What the program needs
+//! of the gateway lies in a directory of the gateway's that the program can read and not write; sockets in it
+//! are how the two talk, since a sandbox has no network. What runs in a sandbox is hostile.
+//!
+//! | variable | what the program finds there |
+//! |---|---|
+//! | `PRISM_WORKSPACE` | its working directory, which users see |
+//! | `PRISM_HOME` | a directory of its own, kept for as long as the deployment lives |
+//! | `PRISM_FILES` | [`Program::files`], read-only |
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use prism_types::{DeploymentId, FileChange, InstanceId, SandboxType};
+use prism_types::{DeploymentId, FileChange, InstanceId, Runtime, SandboxType};
 
 use super::BoxFuture;
 use crate::domain::workspace::WorkspacePath;
@@ -17,12 +27,49 @@ pub struct SandboxRequest {
     pub deployment_id: DeploymentId,
     /// Whether its workspace is kept when it is made again.
     pub persistent: bool,
+    /// What runs in it; `None`: nothing.
+    pub program: Option<Program>,
 }
 
 impl SandboxRequest {
-    /// A request.
+    /// A request for a sandbox in which nothing runs.
     pub fn new(instance_id: InstanceId, deployment_id: DeploymentId, persistent: bool) -> Self {
-        Self { instance_id, deployment_id, persistent }
+        Self { instance_id, deployment_id, persistent, program: None }
+    }
+
+    /// Runs a program in it.
+    #[must_use]
+    pub fn program(mut self, program: Option<Program>) -> Self {
+        self.program = program;
+        self
+    }
+}
+
+/// The program of a sandbox: a script, run by the interpreter that the sandbox has for a runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Program {
+    /// The runtime, for which the sandbox has an interpreter with its libraries.
+    pub runtime: Runtime,
+    /// A directory of the gateway's, which the program can read and not write.
+    pub files: PathBuf,
+    /// The name of the script, a file in that directory.
+    pub script: String,
+    /// Its environment, besides the variables of the sandbox itself. There are no others.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Program {
+    /// A script with an empty environment.
+    pub fn new(runtime: Runtime, files: PathBuf, script: impl Into<String>) -> Self {
+        Self { runtime, files, script: script.into(), environment: BTreeMap::new() }
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
     }
 }
 
@@ -31,7 +78,8 @@ pub trait Sandbox: Send + Sync + 'static {
     /// The kind.
     fn kind(&self) -> SandboxType;
 
-    /// Makes the sandbox, or returns the one that already exists under its id.
+    /// Makes the sandbox and starts its program, or returns the living one under its id. A sandbox whose program
+    /// has ended is made again: with its home, and with its workspace when that is persistent.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -40,7 +88,7 @@ pub trait Sandbox: Send + Sync + 'static {
         request: SandboxRequest,
     ) -> BoxFuture<'_, Result<Arc<dyn SandboxInstance>, SandboxError>>;
 
-    /// The sandbox, if it is alive.
+    /// The sandbox, if it is alive: it exists, and its program runs.
     ///
     /// # Errors
     /// When that cannot be found out.
@@ -54,6 +102,28 @@ pub trait Sandbox: Send + Sync + 'static {
     /// # Errors
     /// When something of it may be left.
     fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), SandboxError>>;
+
+    /// The ids of all sandboxes of this gateway, alive or not, so that those that nobody knows any more can be
+    /// removed. Default: none, for sandboxes that do not outlive the gateway.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn list(&self) -> BoxFuture<'_, Result<Vec<InstanceId>, SandboxError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Sets who is told of sandboxes that died. Called once, before the first sandbox is made or found.
+    /// Default: nobody is, for sandboxes that do not die.
+    fn set_listener(&self, listener: Arc<dyn SandboxListener>) {
+        drop(listener);
+    }
+}
+
+/// Is told when sandboxes die.
+pub trait SandboxListener: Send + Sync + 'static {
+    /// The program of this sandbox has ended, and nobody asked for it. It is a hint: it may come late, twice, or
+    /// for a sandbox that is alive again. It must be quick.
+    fn died(&self, id: &InstanceId);
 }
 
 /// A living sandbox.
@@ -85,6 +155,15 @@ pub trait SandboxInstance: Send + Sync + 'static {
     /// # Errors
     /// When the path is a directory, or the sandbox is gone.
     fn delete_file<'a>(&'a self, path: &'a WorkspacePath) -> BoxFuture<'a, Result<bool, SandboxError>>;
+
+    /// The last of what the program wrote to its standard output and error, at most 64 KiB, for an operator who
+    /// wants to know why it failed. Default: nothing.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn output(&self) -> BoxFuture<'_, Result<String, SandboxError>> {
+        Box::pin(async { Ok(String::new()) })
+    }
 }
 
 /// What a write did.

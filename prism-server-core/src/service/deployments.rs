@@ -148,9 +148,8 @@ pub(crate) async fn update(
         Ok::<_, Attempt>(deployment)
     })
     .await?;
-    if deployment.state == DeploymentState::Provisioning {
-        core.nudges.deployment(id.clone());
-    }
+    // One that is ready gets its agent changed now, and not only by the next run.
+    core.nudges.deployment(id.clone());
     Ok(deployment)
 }
 

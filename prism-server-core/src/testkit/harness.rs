@@ -13,8 +13,11 @@ use uuid::Uuid;
 
 use crate::{
     adapters::sandbox::MemorySandbox,
-    domain::{deployment::AgentSpec, skill::SkillRecord},
-    ports::{BoxFuture, Harness, HarnessEvent, Preparation, RunInput, Sandbox, SandboxRequest, UserMessage},
+    domain::deployment::AgentSpec,
+    ports::{
+        AgentSetup, BoxFuture, Harness, HarnessEvent, Preparation, RunInput, Sandbox, SandboxRequest,
+        UserMessage,
+    },
 };
 
 /// Most steps of a run that the suite follows.
@@ -118,8 +121,6 @@ pub async fn a_restart_neither_repeats_nor_skips(fixture: &dyn HarnessFixture) {
 pub struct Trial {
     /// The agent.
     pub agent: Preparation,
-    /// The skills it can use.
-    pub skills: Vec<SkillRecord>,
     /// The messages of the thread; the first has position 1.
     pub messages: Vec<String>,
     /// What a question is answered with when no message waits.
@@ -137,7 +138,6 @@ impl Trial {
     pub fn new(agent: Preparation, message: &str) -> Self {
         Self {
             agent,
-            skills: Vec::new(),
             messages: vec![message.to_owned()],
             answer: "Yes.".to_owned(),
             events: Vec::new(),
@@ -192,7 +192,6 @@ impl Trial {
             sender.try_send(message).expect("the inbox has a place for every message");
         }
         let mut input = RunInput::new(run_id(), thread_id(), self.agent.clone(), inbox);
-        input.skills = self.skills.clone();
         input.checkpoint = self.checkpoint.clone();
         let mut stream = harness.run(input);
         while self.events.len() < steps {
@@ -219,7 +218,7 @@ pub async fn memory_agent(system_prompt: &str) -> Preparation {
     let suffix = format!("testkit-{}", Uuid::now_v7().simple());
     let deployment = DeploymentId::from_suffix(&suffix).expect("an id");
     let instance = InstanceId::from_suffix(&suffix).expect("an id");
-    let request = SandboxRequest::new(instance, deployment.clone(), false);
+    let request = SandboxRequest::new(instance.clone(), deployment.clone(), false);
     let sandbox = MemorySandbox::new().ensure(request).await.expect("memory is always there");
     let spec = AgentSpec {
         system_prompt: system_prompt.to_owned(),
@@ -229,7 +228,8 @@ pub async fn memory_agent(system_prompt: &str) -> Preparation {
         secrets: BTreeMap::new(),
         features: Features::default(),
     };
-    Preparation::new(deployment, Arc::new(spec), "provider/model".to_owned(), sandbox)
+    let setup = AgentSetup::new(deployment, instance, Arc::new(spec), "provider/model".to_owned());
+    Preparation::new(setup, sandbox)
 }
 
 async fn prepared(fixture: &dyn HarnessFixture) -> Trial {

@@ -4,7 +4,7 @@
 //! `error` with a reason, instead of the request being refused.
 
 use futures::{FutureExt, StreamExt};
-use prism_types::{Runtime, SandboxType};
+use prism_types::{Runtime, Sandbox, SandboxType};
 
 use crate::ports::{
     BoxFuture, Harness, HarnessError, HarnessEvent, HarnessStep, Preparation, RunInput, StepStream,
@@ -30,7 +30,7 @@ impl Harness for UnavailableHarness {
     }
 
     /// Nothing will run, so nothing is started for it.
-    fn sandbox_for(&self, _requested: &SandboxType) -> SandboxType {
+    fn sandbox_for(&self, _requested: &Sandbox) -> SandboxType {
         SandboxType::Memory
     }
 
@@ -53,7 +53,7 @@ mod tests {
     async fn preparing_and_running_fail_with_the_reason() {
         let harness = UnavailableHarness::new(Runtime::Hermes, "runtime_unavailable", "Not installed.");
         assert_eq!(harness.runtime(), Runtime::Hermes);
-        assert_eq!(harness.sandbox_for(&SandboxType::Docker), SandboxType::Memory);
+        assert_eq!(harness.sandbox_for(&Sandbox::default()), SandboxType::Memory);
         let agent = memory_agent("").await;
         let reason = harness.prepare(agent.clone()).await.unwrap_err();
         assert_eq!(

@@ -90,7 +90,7 @@ mod template;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, future::Either, stream};
-use prism_types::{Runtime, SandboxType};
+use prism_types::{Runtime, Sandbox, SandboxType};
 
 use self::{
     player::Player,
@@ -118,14 +118,14 @@ impl Harness for ScriptedHarness {
         Runtime::Scripted
     }
 
-    fn sandbox_for(&self, _requested: &SandboxType) -> SandboxType {
+    fn sandbox_for(&self, _requested: &Sandbox) -> SandboxType {
         SandboxType::Memory
     }
 
     fn prepare(&self, preparation: Preparation) -> BoxFuture<'_, Result<(), HarnessError>> {
         async move {
-            let script = parser::parse_prompt(&preparation.spec.system_prompt)?;
-            let values = Values { model: &preparation.model, ..Values::default() };
+            let script = parser::parse_prompt(&preparation.setup.spec.system_prompt)?;
+            let values = Values { model: &preparation.setup.model, ..Values::default() };
             for step in &script.provision {
                 match step {
                     Provision::Delay(time) => wait(*time).await,

@@ -68,7 +68,7 @@ struct Place<'a> {
 impl Player {
     /// Starts, or goes on from a checkpoint.
     pub(super) fn start(input: RunInput) -> Result<Self, HarnessError> {
-        let script = parser::parse_prompt(&input.agent.spec.system_prompt)?;
+        let script = parser::parse_prompt(&input.agent.setup.spec.system_prompt)?;
         let (state, place) = match &input.checkpoint {
             None => (State::New, Place::default()),
             Some(checkpoint) => {
@@ -79,7 +79,7 @@ impl Player {
                 (if place.asked { State::Asked } else { State::Playing }, place)
             }
         };
-        let names: Vec<_> = input.skills.iter().map(|skill| skill.name.as_str()).collect();
+        let names: Vec<_> = input.agent.skills.iter().map(|skill| skill.name.as_str()).collect();
         Ok(Self {
             skills: names.join(", "),
             last_message: script.last_use("message"),
@@ -176,7 +176,7 @@ impl Player {
                 HarnessEvent::ToolResult { id, tool, result }
             }
             Action::Ask(text) => {
-                if self.agent.spec.features.steering {
+                if self.agent.setup.spec.features.steering {
                     let summary = self.render(text)?;
                     self.place.asked = true;
                     return Ok(HarnessEvent::Asked { summary });
@@ -249,7 +249,7 @@ impl Player {
             message: &self.place.message,
             answer: &self.place.answer,
             skills: &self.skills,
-            model: &self.agent.model,
+            model: &self.agent.setup.model,
         }
     }
 }
@@ -438,7 +438,7 @@ mod tests {
             created_at: Timestamp::UNIX_EPOCH,
         };
         let mut trial = trial("say {{skills}} {{model}} [{{answer}}]").await;
-        trial.skills = vec![skill("a"), skill("b")];
+        trial.agent.skills = vec![skill("a"), skill("b")];
         trial.finish(&ScriptedHarness).await;
         assert_eq!(trial.text(), "a, b provider/model []");
     }
@@ -458,9 +458,9 @@ mod tests {
     #[tokio::test]
     async fn without_steering_a_question_does_not_wait() {
         let mut trial = trial("ask Sure?\nsay [{{answer}}]").await;
-        let mut spec = (*trial.agent.spec).clone();
+        let mut spec = (*trial.agent.setup.spec).clone();
         spec.features.steering = false;
-        trial.agent.spec = Arc::new(spec);
+        trial.agent.setup.spec = Arc::new(spec);
         trial.finish(&ScriptedHarness).await;
         assert_eq!(trial.text(), "[]");
         assert!(!trial.events.iter().any(|event| matches!(event, HarnessEvent::Asked { .. })));
@@ -639,9 +639,9 @@ mod tests {
             runtime.block_on(async {
                 let fresh = || async {
                     let mut trial = trial(&script).await;
-                    let mut spec = (*trial.agent.spec).clone();
+                    let mut spec = (*trial.agent.setup.spec).clone();
                     spec.features.steering = steering;
-                    trial.agent.spec = Arc::new(spec);
+                    trial.agent.setup.spec = Arc::new(spec);
                     trial.messages.extend((0..waiting).map(|index| format!("more {index}")));
                     trial
                 };

@@ -155,8 +155,13 @@ impl Builder {
     }
 
     /// Adds sandboxes of a kind, or replaces those of the same kind.
-    pub fn sandbox(mut self, sandbox: impl Sandbox) -> Self {
-        self.sandboxes.insert(sandbox.kind().to_string(), Arc::new(sandbox));
+    pub fn sandbox(self, sandbox: impl Sandbox) -> Self {
+        self.shared_sandbox(Arc::new(sandbox))
+    }
+
+    /// As [`Builder::sandbox`], with sandboxes that others use as well.
+    pub fn shared_sandbox(mut self, sandbox: Arc<dyn Sandbox>) -> Self {
+        self.sandboxes.insert(sandbox.kind().to_string(), sandbox);
         self
     }
 

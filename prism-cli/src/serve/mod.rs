@@ -3,6 +3,7 @@
 mod connections;
 mod first_start;
 mod logging;
+pub(crate) mod sandboxes;
 mod signals;
 
 use std::{
@@ -47,6 +48,7 @@ const FILE: &str = r#"The configuration file, with every key there is and its de
   data_dir = "./prism-data"            # a relative one starts from the working directory
   public_url = "https://…"             # default: the `Host` of each request
   default_model = "anthropic/claude-sonnet-4.5"
+  sandboxes = ["docker"]               # default: docker where an engine is reachable, else process
   log = "info"
   log_format = "text"
 
@@ -56,6 +58,18 @@ const FILE: &str = r#"The configuration file, with every key there is and its de
   concurrent_runs = 1000               # more wait
   concurrent_provisioning = 64         # more wait
   connections = 20000                  # more wait
+
+  [docker]                             # containers of agents
+  image = "prism-hermes:0.19.0"
+  memory = 1024                        # MiB, without swap
+  cpus = 2
+  processes = 512                      # and threads
+
+  [providers.anthropic]                # serves the models anthropic/...; "*" serves all others; default: none
+  base_url = "https://…/v1"            # an API like OpenAI's
+  api_key_env = "ANTHROPIC_API_KEY"    # or api_key_file
+  input_price = 1000000                # credits for a million tokens
+  output_price = 1000000
 
   [fetch.development_origins]          # fetch skills of an origin from elsewhere; default: none
   "https://example.com" = "http://127.0.0.1:9000""#;
@@ -92,16 +106,21 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("the server's threads cannot be started: {error}")))?;
-    let served = runtime.block_on(serve(&config, store, secret_box));
+    let served = runtime.block_on(serve(&config, &data, store, secret_box));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
 }
 
-async fn serve(config: &Config, store: Arc<dyn Store>, secret_box: SealedBox) -> Result<(), Failure> {
+async fn serve(
+    config: &Config,
+    data: &DataDir,
+    store: Arc<dyn Store>,
+    secret_box: SealedBox,
+) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let listener = listen(&config.listen).await?;
     let address = listener.local_addr().map_err(|error| cannot_listen(&config.listen, &error))?;
-    let plane = control_plane(config, store, secret_box).await?;
+    let plane = control_plane(config, data, store, secret_box).await?;
     let new_key = first_start::prepare(&plane.admin()).await?;
 
     let limit = config.limits.connections.map_or(CONNECTIONS, NonZeroUsize::get);
@@ -134,6 +153,7 @@ async fn serve(config: &Config, store: Arc<dyn Store>, secret_box: SealedBox) ->
 
 async fn control_plane(
     config: &Config,
+    data: &DataDir,
     store: Arc<dyn Store>,
     secret_box: SealedBox,
 ) -> Result<ControlPlane, Failure> {
@@ -147,9 +167,14 @@ async fn control_plane(
         }
         error => Failure::new(error.to_string()),
     })?;
-    let plane =
-        ControlPlane::builder(secret_box).store(store).skill_fetcher(fetcher).settings(settings(config));
-    Ok(plane.build().await?)
+    let mut builder = ControlPlane::builder(secret_box).store(store).skill_fetcher(fetcher);
+    for (name, provider) in &config.providers {
+        builder = builder.provider(name, provider.resolve(name)?);
+    }
+    let (builder, default_sandbox) = sandboxes::equip(builder, config, data).await?;
+    let mut settings = settings(config);
+    settings.default_sandbox = default_sandbox;
+    Ok(builder.settings(settings).build().await?)
 }
 
 fn settings(config: &Config) -> Settings {

@@ -59,13 +59,29 @@ use crate::{
 
 /// What all outsides work with.
 pub(crate) struct Gateway {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) secret_box: Arc<dyn SecretBox>,
-    pub(crate) egress: Arc<dyn Egress>,
+    store: Arc<dyn Store>,
+    secret_box: Arc<dyn SecretBox>,
+    egress: Arc<dyn Egress>,
     /// By the prefix of the models that they serve; `*`: all others.
-    pub(crate) providers: BTreeMap<String, Provider>,
+    providers: BTreeMap<String, Provider>,
     /// Where what was used is written down, also when the caller is gone.
-    pub(crate) tasks: TaskTracker,
+    tasks: TaskTracker,
+    /// Takes the keys of providers out. Only answers of providers can have them.
+    keys: Scrubber,
+}
+
+impl Gateway {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        secret_box: Arc<dyn SecretBox>,
+        egress: Arc<dyn Egress>,
+        providers: BTreeMap<String, Provider>,
+        tasks: TaskTracker,
+    ) -> Self {
+        let keys = providers.values().filter_map(Provider::api_key);
+        let keys = Scrubber::new(keys.map(|key| key.expose().to_owned()));
+        Self { store, secret_box, egress, providers, tasks, keys }
+    }
 }
 
 /// The outsides of all deployments.
@@ -139,7 +155,7 @@ impl Outbounds {
                 refusal: Mutex::default(),
                 model_calls: Arc::new(Semaphore::new(limits::MODEL_CALLS)),
                 mcp_calls: Arc::new(Semaphore::new(limits::MCP_CALLS)),
-                secrets: KnownSecrets::new(self.gateway.providers.values().filter_map(Provider::api_key)),
+                secrets: KnownSecrets::default(),
             })
         };
         all.entry(id.clone()).or_insert_with(make).clone()

@@ -21,7 +21,13 @@ use http::{
 use prism_types::Failure;
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{Agent, Provider, Unread, metering::Meter, provider, read, relay::Relay, usage::UsageReader};
+use super::{
+    Agent, Provider, Unread,
+    metering::Meter,
+    provider, read,
+    relay::{Relay, Scrubbed},
+    usage::UsageReader,
+};
 use crate::{
     domain::limits,
     error::failure,
@@ -92,7 +98,7 @@ pub(super) async fn chat_completions(
             .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"));
         let mut meter = meter;
         meter.usage = UsageReader::new(is_stream);
-        let scrubbed = agent.shared.secrets.scrubber_with_keys().stream();
+        let scrubbed = Scrubbed::new(&agent.gateway.keys, &agent.shared.secrets.scrubber());
         let relay = Relay { agent: agent.clone(), answer, scrubbed, meter, _permit: permit };
         Response::new(relay.into_body())
     } else {
@@ -153,16 +159,20 @@ impl Agent {
             }
         }
         // Scrubbed with one piece more, so that a secret at the limit is not cut and missed.
-        let mut scrubbed = self.shared.secrets.scrubber_with_keys().bytes(&error).into_owned();
+        let mut scrubbed = self.scrubbed(&error);
         scrubbed.truncate(limits::OUTBOUND_ERROR);
         Ok(Response::new(scrubbed.into()))
     }
 
+    /// What an answer has, without secrets and keys.
+    fn scrubbed(&self, bytes: &[u8]) -> Vec<u8> {
+        self.shared.secrets.scrubber().bytes(&self.gateway.keys.bytes(bytes)).into_owned()
+    }
+
     fn pass_headers(&self, from: &HeaderMap, to: &mut HeaderMap) {
-        let scrubber = self.shared.secrets.scrubber_with_keys();
         for name in ANSWER_HEADERS {
             let value = from.get(&name);
-            if let Some(value) = value.filter(|value| scrubber.bytes(value.as_bytes()) == value.as_bytes()) {
+            if let Some(value) = value.filter(|value| self.scrubbed(value.as_bytes()) == value.as_bytes()) {
                 to.insert(name, value.clone());
             }
         }

@@ -16,6 +16,7 @@ use crate::{
         limits,
         tenant::Principal,
         thread::Thread,
+        variables::variables,
     },
     error::{Error, ErrorKind, Result},
     ids::NewId,
@@ -47,6 +48,7 @@ pub(crate) struct DeploymentChange {
 
 /// Creates a deployment; its agent is made ready in the background.
 pub(crate) async fn create(core: &Core, principal: &Principal, new: NewDeployment) -> Result<Deployment> {
+    require_variables(&new.spec)?;
     require_credits(core, &principal.tenant_id).await?;
     require_secrets(core, &principal.tenant_id, new.spec.secrets.values()).await?;
     let now = core.clock.now();
@@ -186,6 +188,7 @@ fn changed_spec(mut spec: AgentSpec, change: &DeploymentChange) -> Result<AgentS
         let message = format!("a deployment can have at most {} secrets", limits::SECRETS);
         return Err(Error::invalid(vec![Problem::new("$.secrets", message)]));
     }
+    require_variables(&spec)?;
     let SandboxUpdate { enabled, kind, persistent_filesystem, .. } = change.sandbox.clone();
     set(&mut spec.sandbox.enabled, enabled);
     set(&mut spec.sandbox.kind, kind);
@@ -203,6 +206,21 @@ fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
     }
+}
+
+/// Refuses headers of MCP servers that need a secret that the deployment does not name.
+fn require_variables(spec: &AgentSpec) -> Result<()> {
+    let mut problems = Vec::new();
+    for (index, server) in spec.mcp_servers.iter().enumerate() {
+        for (header, value) in &server.headers {
+            for variable in variables(value).filter(|variable| !spec.secrets.contains_key(*variable)) {
+                let path = format!("$.mcp_servers[{index}].headers[{header:?}]");
+                let message = format!("uses `${{{variable}}}`, but `secrets` has no `{variable}`");
+                problems.push(Problem::new(path, message));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::invalid(problems)) }
 }
 
 /// Refuses to start work for a tenant without credits.
@@ -235,4 +253,36 @@ async fn require_secrets(
         if missing.len() == 1 { ("Secret reference", "does") } else { ("Secret references", "do") };
     let message = format!("{noun} {} {verb} not exist. Set the secret first.", missing.join(", "));
     Err(Error::new(ErrorKind::InvalidSecretRef, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_need_their_secrets_also_after_a_change() {
+        let server = McpServer::new("a", "https://x/").header("X-Key", "${A} ${B}");
+        let named = |names: &[&str]| -> BTreeMap<String, SecretRef> {
+            names.iter().map(|name| ((*name).to_owned(), SecretRef::from_suffix("x").unwrap())).collect()
+        };
+        let spec = AgentSpec {
+            system_prompt: "Be brief.".to_owned(),
+            model: None,
+            sandbox: prism_types::Sandbox::default(),
+            mcp_servers: vec![server.clone()],
+            secrets: named(&["A", "B"]),
+            features: prism_types::Features::default(),
+        };
+        assert!(require_variables(&spec).is_ok());
+        let without_b = DeploymentChange { secrets: [("B".to_owned(), None)].into(), ..Default::default() };
+        let error = changed_spec(spec.clone(), &without_b).unwrap_err();
+        let [problem] = error.problems() else { panic!("{error}") };
+        assert_eq!(problem.path, "$.mcp_servers[0].headers[\"X-Key\"]");
+        assert_eq!(problem.message, "uses `${B}`, but `secrets` has no `B`");
+        let replaced = DeploymentChange { mcp_servers: Some(vec![server]), ..Default::default() };
+        let error = changed_spec(AgentSpec { secrets: named(&[]), ..spec.clone() }, &replaced).unwrap_err();
+        assert_eq!(error.problems().len(), 2);
+        let removed = DeploymentChange { mcp_servers: Some(Vec::new()), ..without_b };
+        assert!(changed_spec(spec, &removed).is_ok());
+    }
 }

@@ -3,6 +3,7 @@
 
 pub mod harness;
 mod local_server;
+pub mod mcp;
 pub mod model;
 pub mod sandbox;
 pub mod store;

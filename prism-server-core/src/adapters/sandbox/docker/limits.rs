@@ -11,7 +11,7 @@ pub struct DockerLimits {
     pub cpus: f64,
     /// Processes and threads. Default: 512.
     pub processes: u32,
-    /// Temporary files, in `/tmp`, in bytes. Default: 256 MiB.
+    /// Temporary files, which are in memory, in bytes. Default: 256 MiB.
     pub temporary: u64,
     /// Open files of each process. Default: 4,096.
     pub open_files: u32,
@@ -45,7 +45,7 @@ impl DockerLimits {
         self
     }
 
-    /// Sets the size of `/tmp`, in bytes.
+    /// Sets how much all temporary files may take, in bytes.
     #[must_use]
     pub fn temporary(mut self, bytes: u64) -> Self {
         self.temporary = bytes;

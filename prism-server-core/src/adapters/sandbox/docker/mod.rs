@@ -4,14 +4,15 @@
 //!
 //! | of the machine | in the container |
 //! |---|---|
-//! | network | none but a loopback of its own; sockets in [`Program::files`](crate::ports::Program::files) are the only way out |
-//! | files | the image, read-only; `/workspace` and `/home/agent`, volumes of its own; `/tmp`, in memory; `/prism`, the program's files, read-only |
+//! | network | none but a loopback of its own; the only ways out are sockets among the program's files |
+//! | files | the image, read-only; `/workspace` and `/home/agent`, volumes; temporary files, in memory |
+//! | the program's files | `/prism`, read-only |
 //! | users | user and group 10001, no capability, and no way to get one (`no-new-privileges`) |
 //! | system calls | those of the engine's default seccomp profile |
 //! | processes, IPC, host name, cgroups | name spaces of its own |
 //! | memory, processors, processes, open files | [`DockerLimits`]; no swap, no core dumps |
-//! | environment | that of the program and of the sandbox, the image's `PATH` and `LANG`, and the engine's `HOSTNAME` |
-//! | output | the last 1 MB is kept |
+//! | environment | the program's and the sandbox's, `HOSTNAME`, and `PATH` and `LANG` of the image |
+//! | output | at most 2 MB of it are kept |
 //!
 //! # What an agent can still do
 //!
@@ -92,21 +93,24 @@ impl DockerSandbox {
     /// [`SandboxError::Unavailable`], when there can be no engine: `DOCKER_HOST` is not understood, or there is
     /// no such socket. Whether the engine answers is found out by [`check`](Self::check), or by the first use.
     pub fn connect(owner: impl Into<String>) -> Result<Self, SandboxError> {
-        Ok(Self {
-            engine: Arc::new(Engine::connect()?),
-            owner: owner.into(),
+        Ok(Self::on(Engine::connect()?, owner.into()))
+    }
+
+    fn on(engine: Engine, owner: String) -> Self {
+        Self {
+            engine: Arc::new(engine),
+            owner,
             images: [(Runtime::Hermes.as_str().to_owned(), HERMES_IMAGE.to_owned())].into(),
             limits: DockerLimits::default(),
             turns: Turns::default(),
             removals: Arc::default(),
             listener: OnceLock::new(),
             watch: OnceLock::new(),
-        })
+        }
     }
 
-    /// Sets the image of a runtime: its entry point runs the interpreter, it has a user 10001, and empty
-    /// directories `/workspace` and `/home/agent` of that user. Default: `prism-hermes:0.19.0` for `hermes`, and
-    /// none for others.
+    /// Sets the image of a runtime: its entry point runs the interpreter, and it has a user 10001 with empty
+    /// directories `/workspace` and `/home/agent`. Default: `prism-hermes:0.19.0` for `hermes`, none for others.
     #[must_use]
     pub fn image(mut self, runtime: Runtime, image: impl Into<String>) -> Self {
         self.images.insert(runtime.as_str().to_owned(), image.into());
@@ -167,7 +171,7 @@ impl DockerSandbox {
             return Ok(());
         }
         Err(SandboxError::Failed(format!(
-            "{name} is in the way, which this gateway did not make: remove it, or give each gateway data of its own"
+            "{name} is in the way, which this gateway did not make: remove it, or give each gateway its own data"
         )))
     }
 

@@ -1,9 +1,10 @@
 //! Files of a workspace, through the engine's archive calls: they work whatever the program does.
 //!
 //! What is in a workspace is the agent's, and hostile. A path is followed step by step, and ends at the first
-//! that is neither a directory nor, as the last, a regular file: no symbolic link is ever followed. Between
-//! two steps the agent can put a link in the place of a directory; the engine resolves it inside the container,
-//! so it leads to what the agent can reach anyway, and never to the machine's files.
+//! that is neither a directory nor, as the last, a regular file: no symbolic link is followed. Between two
+//! steps the agent can put a link in the place of a directory. The engine resolves it inside the container and
+//! refuses to write where that is read-only: it leads to what the agent can reach anyway, and never to the
+//! machine's files.
 
 use std::{
     fmt,
@@ -82,9 +83,14 @@ pub(super) async fn write(
     let found = walk(engine, container, path).await?;
     let change = if found.file(path)?.is_some() { FileChange::Modified } else { FileChange::Created };
     let written = FileWrite::new(change, content.len() as u64);
-    let archive = pack(path, found.directories, &content).map_err(|error| failed("pack the file", &error))?;
-    let options =
-        UploadToContainerOptionsBuilder::new().path(WORKSPACE).no_overwrite_dir_non_dir("true").build();
+    // Unpacked in the deepest directory that is there: the engine checks that it may be written, and resolves
+    // no link below it.
+    let directory = parents(path).take(found.directories).last().unwrap_or_default();
+    let archive = pack(path, directory, &content).map_err(|error| failed("pack the file", &error))?;
+    let options = UploadToContainerOptionsBuilder::new()
+        .path(&absolute(directory))
+        .no_overwrite_dir_non_dir("true")
+        .build();
     let archive = body_full(archive.into());
     engine
         .call("write the file", |docker| docker.upload_to_container(container, Some(options), archive))
@@ -197,14 +203,15 @@ fn absolute(path: &str) -> String {
     format!("{WORKSPACE}/{path}")
 }
 
-/// An archive of the file, and of the directories above it that are not there.
-fn pack(path: &WorkspacePath, directories: usize, content: &[u8]) -> io::Result<Vec<u8>> {
+/// An archive of the file, and of the directories above it that are not there, to be unpacked in one that is.
+fn pack(path: &WorkspacePath, directory: &str, content: &[u8]) -> io::Result<Vec<u8>> {
+    let start = if directory.is_empty() { 0 } else { directory.len() + 1 };
     let mut archive = Builder::new(Vec::with_capacity(content.len() + AROUND));
-    for directory in parents(path).skip(directories) {
-        archive.append_data(&mut header(EntryType::Directory, 0o755, 0), directory, &[][..])?;
+    for missing in parents(path).filter(|parent| parent.len() > directory.len()) {
+        archive.append_data(&mut header(EntryType::Directory, 0o755, 0), &missing[start..], &[][..])?;
     }
     let mut file = header(EntryType::Regular, 0o644, content.len() as u64);
-    archive.append_data(&mut file, path.as_str(), content)?;
+    archive.append_data(&mut file, &path.as_str()[start..], content)?;
     archive.into_inner()
 }
 
@@ -269,18 +276,20 @@ mod tests {
 
     #[test]
     fn a_packed_file_is_unpacked_whatever_its_name() {
-        let long = "long/".repeat(60) + "name";
-        for name in ["a", "a b/ü\n/#", &long] {
+        let long = "long/".repeat(60) + &"name".repeat(60);
+        for name in ["a", "a b/ü\n#", &long] {
+            let path = path(name);
+            let directory = parents(&path).last().unwrap_or_default();
             for content in [&b""[..], b"text", &[0; 5000]] {
-                let archive = pack(&path(name), parents(&path(name)).count(), content).unwrap();
-                assert_eq!(unpack(&path(name), &archive).unwrap(), content, "{name:?}");
+                let archive = pack(&path, directory, content).unwrap();
+                assert_eq!(unpack(&path, &archive).unwrap(), content, "{name:?}");
             }
         }
     }
 
     #[test]
     fn directories_that_are_not_there_are_packed_with_the_file_and_belong_to_the_agent() {
-        let archive = pack(&path("a/b/c/d"), 1, b"1").unwrap();
+        let archive = pack(&path("a/b/c/d"), "a", b"1").unwrap();
         let mut archive = Archive::new(archive.as_slice());
         let entries = archive.entries().unwrap().map(|entry| {
             let header = entry.unwrap().header().clone();
@@ -288,9 +297,9 @@ mod tests {
             (name, header.entry_type(), header.uid().unwrap(), header.gid().unwrap())
         });
         let expected = [
-            ("a/b".to_owned(), EntryType::Directory, USER, USER),
-            ("a/b/c".to_owned(), EntryType::Directory, USER, USER),
-            ("a/b/c/d".to_owned(), EntryType::Regular, USER, USER),
+            ("b".to_owned(), EntryType::Directory, USER, USER),
+            ("b/c".to_owned(), EntryType::Directory, USER, USER),
+            ("b/c/d".to_owned(), EntryType::Regular, USER, USER),
         ];
         assert_eq!(entries.collect::<Vec<_>>(), expected);
     }

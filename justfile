@@ -33,6 +33,10 @@ schemas:
 quickstart:
     cargo run --bin quickstart
 
+# The image of the Hermes agent, in the engine that docker talks to.
+image:
+    bash images/hermes/build.sh
+
 # The load program, optimised.
 load:
     cargo run --release -p prism-tests --bin load

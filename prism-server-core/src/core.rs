@@ -63,6 +63,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// The model of deployments that name none. Default: `anthropic/claude-sonnet-4.5`.
     pub default_model: String,
+    /// The type of sandbox of deployments that name none. Default: `docker`.
+    pub default_sandbox: SandboxType,
     /// How often a silent stream carries a comment. Default: 10 s.
     pub heartbeat: Duration,
     /// Most open event streams of one deployment; one more is 429. Default: 10,000.
@@ -84,6 +86,7 @@ impl Default for Settings {
         Self {
             public_url: None,
             default_model: "anthropic/claude-sonnet-4.5".to_owned(),
+            default_sandbox: SandboxType::default(),
             heartbeat: Duration::from_secs(10),
             streams_per_deployment: 10_000,
             requests_per_second: None,

@@ -42,6 +42,8 @@ pub const AGENT_TEXT: usize = 1024 * 1024;
 pub const EVENT_PAGE: usize = 1024 * 1024;
 /// Longest path of a file in a workspace, in bytes.
 pub const PATH: usize = 1024;
+/// Largest file of a workspace on a disk that the API reads or writes, in bytes.
+pub const WORKSPACE_FILE: usize = 16 * 1024 * 1024;
 /// Largest file of an in-memory workspace, in bytes.
 pub const MEMORY_FILE: usize = 1024 * 1024;
 /// Most bytes of all files of an in-memory workspace.

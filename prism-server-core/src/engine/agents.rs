@@ -37,20 +37,24 @@ pub(super) struct Agent {
     pub(super) preparation: Preparation,
 }
 
-/// What is known of agents that run, for as long as the engine lives.
+/// What is known of agents, for as long as the engine lives.
 #[derive(Default)]
 pub(super) struct Agents {
-    known: Mutex<HashMap<DeploymentId, Arc<tokio::sync::Mutex<Restarts>>>>,
+    known: Mutex<HashMap<DeploymentId, Arc<tokio::sync::Mutex<Known>>>>,
 }
 
-/// How often an agent was started again of late.
+/// What is known of one agent.
 #[derive(Default)]
-struct Restarts {
+struct Known {
+    /// Whether this engine has prepared it: an agent can outlive the engine that started it.
+    prepared: bool,
+    /// When it was last started again.
     last: Option<Instant>,
+    /// How long was waited before.
     wait: Duration,
 }
 
-impl Restarts {
+impl Known {
     /// How long to wait before the next start, which is counted.
     fn next_wait(&mut self, now: Instant) -> Duration {
         let lived = self.last.map_or(Duration::MAX, |last| now - last);
@@ -75,9 +79,11 @@ impl Agents {
         deployment: &Deployment,
         spec: &Arc<AgentSpec>,
     ) -> Result<Agent, Failure> {
-        let restarts = self.restarts(&deployment.id);
-        let _alone = restarts.lock().await;
-        start(core, deployment, spec).await
+        let known = self.known_of(&deployment.id);
+        let mut known = known.lock().await;
+        let agent = start(core, deployment, spec).await?;
+        known.prepared = true;
+        Ok(agent)
     }
 
     /// The agent if it is alive; else it is started again and the restart is counted.
@@ -90,19 +96,25 @@ impl Agents {
         deployment: &Deployment,
         spec: &Arc<AgentSpec>,
     ) -> Result<Agent, Failure> {
-        let restarts = self.restarts(&deployment.id);
-        let mut restarts = restarts.lock().await;
+        let known = self.known_of(&deployment.id);
+        let mut known = known.lock().await;
         let parts = Parts::of(core, deployment, spec)?;
         if let Some(sandbox) = parts.find(deployment).await? {
-            return parts.agent(core, deployment, spec, sandbox).await;
+            let agent = parts.agent(core, deployment, spec, sandbox).await?;
+            if !known.prepared && agent.harness.is_resident() {
+                prepare(core, &agent.harness, agent.preparation.clone()).await?;
+                known.prepared = true;
+            }
+            return Ok(agent);
         }
         if parts.harness.is_resident() {
-            let wait = restarts.next_wait(Instant::now());
+            let wait = known.next_wait(Instant::now());
             tracing::warn!(deployment = %deployment.id, ?wait, "an agent is gone; it is started again");
             tokio::time::sleep(wait).await;
         }
         record(core, deployment, &[InstanceCommand::Lost]).await;
         let started = start(core, deployment, spec).await;
+        known.prepared = started.is_ok();
         let outcome = if started.is_ok() { InstanceCommand::Started } else { InstanceCommand::Failed };
         record(core, deployment, &[outcome]).await;
         started
@@ -130,8 +142,8 @@ impl Agents {
     /// # Errors
     /// When something of it may be left.
     pub(super) async fn remove(&self, core: &Core, deployment: &Deployment) -> Result<(), Failure> {
-        let restarts = self.restarts(&deployment.id);
-        let _alone = restarts.lock().await;
+        let known = self.known_of(&deployment.id);
+        let _alone = known.lock().await;
         for sandboxes in core.sandboxes.values() {
             let removed = sandboxes.remove(&deployment.instance_id).await;
             removed.map_err(|error| failure("sandbox_failed", error.to_string()))?;
@@ -144,11 +156,11 @@ impl Agents {
         Ok(())
     }
 
-    fn restarts(&self, id: &DeploymentId) -> Arc<tokio::sync::Mutex<Restarts>> {
+    fn known_of(&self, id: &DeploymentId) -> Arc<tokio::sync::Mutex<Known>> {
         self.known().entry(id.clone()).or_default().clone()
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<DeploymentId, Arc<tokio::sync::Mutex<Restarts>>>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<DeploymentId, Arc<tokio::sync::Mutex<Known>>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,6 +14,8 @@ mod provisioning;
 mod run_log;
 mod runs;
 mod scrubbing;
+#[cfg(test)]
+mod tests;
 mod workers;
 
 use std::{collections::HashSet, sync::Arc};

@@ -23,8 +23,8 @@ use crate::{
     },
 };
 
-/// `POST /v1/deployments`.
-pub(super) fn create_deployment(body: &Value) -> Result<NewDeployment> {
+/// `POST /v1/deployments`; a body that names no type of sandbox gets `default_sandbox`.
+pub(super) fn create_deployment(body: &Value, default_sandbox: &SandboxType) -> Result<NewDeployment> {
     decode(body, |node| {
         let object = node.object(&[
             "customer_id",
@@ -55,7 +55,7 @@ pub(super) fn create_deployment(body: &Value) -> Result<NewDeployment> {
             spec: AgentSpec {
                 system_prompt: system_prompt?,
                 model,
-                sandbox: updated_sandbox(sandbox.unwrap_or_default()),
+                sandbox: updated_sandbox(sandbox.unwrap_or_default(), default_sandbox),
                 mcp_servers: mcp_servers.unwrap_or_default(),
                 secrets: secrets.unwrap_or_default(),
                 features: updated_features(features.unwrap_or_default()),
@@ -130,11 +130,11 @@ fn sandbox(node: Node<'_>) -> Option<SandboxUpdate> {
     Some(update)
 }
 
-fn updated_sandbox(update: SandboxUpdate) -> Sandbox {
+fn updated_sandbox(update: SandboxUpdate, default_kind: &SandboxType) -> Sandbox {
     let default = Sandbox::default();
     Sandbox::default()
         .enabled(update.enabled.unwrap_or(default.enabled))
-        .kind(update.kind.unwrap_or(default.kind))
+        .kind(update.kind.unwrap_or_else(|| default_kind.clone()))
         .persistent_filesystem(update.persistent_filesystem.unwrap_or(default.persistent_filesystem))
 }
 
@@ -250,6 +250,10 @@ mod tests {
     use prism_types::{CreateDeployment, Skill, UpdateDeployment};
     use proptest::prelude::*;
     use serde_json::json;
+
+    fn create_deployment(body: &Value) -> Result<NewDeployment> {
+        super::create_deployment(body, &SandboxType::Docker)
+    }
 
     fn problems<T>(result: Result<T>) -> Vec<String> {
         let error = result.err().expect("the body is refused");

@@ -21,7 +21,7 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<Deployment>), Answer> {
     let (parts, body) = call.request.into_parts();
     let body = read_json(&parts.headers, body).await?;
-    let new = bodies::create_deployment(&body)?;
+    let new = bodies::create_deployment(&body, &core.settings.default_sandbox)?;
     let base_url = encode::base_url(&core, &parts.headers);
     let (work_core, principal) = (core.clone(), call.principal);
     let created =

@@ -1,0 +1,354 @@
+//! Agents that die, by a sandbox and a harness that do so when they are told to.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use futures::{FutureExt, StreamExt, stream};
+use prism_types::{
+    CreateDeployment, InstanceId, Runtime, Sandbox as SandboxChoice, SandboxType, UpdateDeployment,
+};
+use tower::ServiceExt;
+
+use crate::{
+    ControlPlane, Settings,
+    adapters::{
+        sandbox::MemorySandbox,
+        secret_box::{MasterKey, SealedBox},
+        store::MemoryStore,
+    },
+    domain::{
+        deployment::{Deployment, DeploymentState},
+        run::{Run, RunState},
+        tenant::{Scopes, Tenant},
+    },
+    ports::{
+        BoxFuture, Harness, HarnessError, HarnessEvent, HarnessStep, ListQuery, Preparation, RunInput,
+        Sandbox, SandboxError, SandboxInstance, SandboxListener, SandboxRequest, StepStream, Store,
+    },
+};
+
+/// Sandboxes that die when they are told to, and refuse to start when they are told to.
+#[derive(Clone, Default)]
+struct Fragile(Arc<FragileState>);
+
+#[derive(Default)]
+struct FragileState {
+    memory: MemorySandbox,
+    alive: Mutex<BTreeSet<InstanceId>>,
+    all: Mutex<BTreeSet<InstanceId>>,
+    refusals: Mutex<u32>,
+    starts: Mutex<u32>,
+    listener: OnceLock<Arc<dyn SandboxListener>>,
+}
+
+impl Fragile {
+    fn kill(&self, id: &InstanceId) {
+        self.0.alive.lock().unwrap().remove(id);
+        self.0.listener.get().unwrap().died(id);
+    }
+
+    fn refuse(&self, starts: u32) {
+        *self.0.refusals.lock().unwrap() = starts;
+    }
+
+    fn starts(&self) -> u32 {
+        *self.0.starts.lock().unwrap()
+    }
+}
+
+impl Sandbox for Fragile {
+    fn kind(&self) -> SandboxType {
+        SandboxType::Process
+    }
+
+    fn ensure(
+        &self,
+        request: SandboxRequest,
+    ) -> BoxFuture<'_, Result<Arc<dyn SandboxInstance>, SandboxError>> {
+        async move {
+            let id = request.instance_id.clone();
+            if self.0.alive.lock().unwrap().insert(id.clone()) {
+                *self.0.starts.lock().unwrap() += 1;
+                let mut refusals = self.0.refusals.lock().unwrap();
+                if *refusals > 0 {
+                    *refusals -= 1;
+                    self.0.alive.lock().unwrap().remove(&id);
+                    return Err(SandboxError::Failed("no more memory".to_owned()));
+                }
+            }
+            self.0.all.lock().unwrap().insert(id);
+            self.0.memory.ensure(request).await
+        }
+        .boxed()
+    }
+
+    fn find<'a>(
+        &'a self,
+        id: &'a InstanceId,
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn SandboxInstance>>, SandboxError>> {
+        async move {
+            if !self.0.alive.lock().unwrap().contains(id) {
+                return Ok(None);
+            }
+            self.0.memory.find(id).await
+        }
+        .boxed()
+    }
+
+    fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), SandboxError>> {
+        self.0.alive.lock().unwrap().remove(id);
+        self.0.all.lock().unwrap().remove(id);
+        self.0.memory.remove(id)
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<InstanceId>, SandboxError>> {
+        async { Ok(self.0.all.lock().unwrap().iter().cloned().collect()) }.boxed()
+    }
+
+    fn set_listener(&self, listener: Arc<dyn SandboxListener>) {
+        let _ = self.0.listener.set(listener);
+    }
+}
+
+/// A harness whose agents are lost so many times in a run, and then complete it.
+#[derive(Clone, Default)]
+struct Losing(Arc<LosingState>);
+
+#[derive(Default)]
+struct LosingState {
+    losses: Mutex<u32>,
+    prompts: Mutex<Vec<String>>,
+    removed: Mutex<Vec<InstanceId>>,
+}
+
+impl Losing {
+    fn prompts(&self) -> Vec<String> {
+        self.0.prompts.lock().unwrap().clone()
+    }
+}
+
+impl Harness for Losing {
+    fn runtime(&self) -> Runtime {
+        Runtime::Hermes
+    }
+
+    fn sandbox_for(&self, _requested: &SandboxChoice) -> SandboxType {
+        SandboxType::Process
+    }
+
+    fn is_resident(&self) -> bool {
+        true
+    }
+
+    fn prepare(&self, preparation: Preparation) -> BoxFuture<'_, Result<(), HarnessError>> {
+        self.0.prompts.lock().unwrap().push(preparation.setup.spec.system_prompt.clone());
+        async { Ok(()) }.boxed()
+    }
+
+    fn run(&self, input: RunInput) -> StepStream {
+        let mut losses = self.0.losses.lock().unwrap();
+        let place = input.checkpoint.map_or(0, |checkpoint| checkpoint.parse::<u32>().unwrap()) + 1;
+        let token = HarnessEvent::Token(format!("{place} "));
+        let token = HarnessStep { checkpoint: Some(place.to_string()), read: Some(1), ..token.into() };
+        let end = if *losses > 0 {
+            *losses -= 1;
+            HarnessEvent::Lost { message: "the agent was killed".to_owned() }
+        } else {
+            HarnessEvent::Completed
+        };
+        stream::iter([token, end.into()]).boxed()
+    }
+
+    fn remove<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Result<(), HarnessError>> {
+        self.0.removed.lock().unwrap().push(instance.clone());
+        async { Ok(()) }.boxed()
+    }
+}
+
+/// A control plane whose agents are fragile, and a tenant of it.
+struct Trial {
+    plane: ControlPlane,
+    store: Arc<MemoryStore>,
+    sandbox: Fragile,
+    harness: Losing,
+    tenant: Tenant,
+    engine: tokio::task::JoinHandle<()>,
+}
+
+impl Trial {
+    async fn start() -> Self {
+        Self::on(Arc::default(), Fragile::default(), None).await
+    }
+
+    async fn on(store: Arc<MemoryStore>, sandbox: Fragile, tenant: Option<Tenant>) -> Self {
+        let harness = Losing::default();
+        let mut settings = Settings::default();
+        settings.default_sandbox = SandboxType::Process;
+        let plane = ControlPlane::builder(SealedBox::new(MasterKey::from_bytes([7; 32])))
+            .store(store.clone())
+            .harness(harness.clone())
+            .sandbox(sandbox.clone())
+            .settings(settings)
+            .build()
+            .await
+            .unwrap();
+        let tenant = match tenant {
+            Some(tenant) => tenant,
+            None => plane.admin().create_tenant("acme").await.unwrap(),
+        };
+        let engine = tokio::spawn(plane.run());
+        Self { plane, store, sandbox, harness, tenant, engine }
+    }
+
+    /// Stops the control plane and starts another on what it left.
+    async fn restart(self) -> Self {
+        self.plane.shutdown();
+        self.engine.await.unwrap();
+        Self::on(self.store, self.sandbox, Some(self.tenant)).await
+    }
+
+    async fn call(&self, method: &str, path: &str, body: impl serde::Serialize) -> serde_json::Value {
+        let admin = self.plane.admin();
+        let (_, key) = admin.create_key(&self.tenant.id, "test", Scopes::all(), None).await.unwrap();
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {}", key.expose()))
+            .header("content-type", "application/json")
+            .body(axum::body::Body::from(serde_json::to_vec(&body).unwrap()))
+            .unwrap();
+        let answer = self.plane.router().oneshot(request).await.unwrap();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    async fn deploy(&self) -> Deployment {
+        let created =
+            self.call("POST", "/v1/deployments", CreateDeployment::new("cus_1", "Agent", "Be kind.")).await;
+        let id = created["deployment_id"].as_str().unwrap().to_owned();
+        self.deployment_when(&id, |deployment| deployment.state == DeploymentState::Ready).await
+    }
+
+    async fn deployment_when(&self, id: &str, fits: impl Fn(&Deployment) -> bool) -> Deployment {
+        let id = id.parse().unwrap();
+        until(async || self.store.deployment(&id).await.unwrap().filter(&fits)).await
+    }
+
+    /// Sends a message and answers the run once it is over.
+    async fn finished_run(&self, deployment: &Deployment) -> Run {
+        let path = format!("/v1/deployments/{}/messages", deployment.id);
+        self.call("POST", &path, BTreeMap::from([("content", "Hello")])).await;
+        let newest = || ListQuery { before: None, limit: 1 };
+        until(async || {
+            let run = self.store.runs(&deployment.id, newest()).await.unwrap().pop();
+            run.filter(|run| run.state != RunState::Running)
+        })
+        .await
+    }
+}
+
+/// Waits until something is there. Time is paused: this takes none.
+async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(600), found).await.expect("what is waited for comes")
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_dies_is_started_again() {
+    let trial = Trial::start().await;
+    let deployment = trial.deploy().await;
+    for restarts in 1..=2 {
+        trial.sandbox.kill(&deployment.instance_id);
+        let instance = until(async || {
+            let instance = trial.store.instance(&deployment.instance_id).await.unwrap().unwrap();
+            (instance.restarts == restarts && instance.state.as_str() == "running").then_some(instance)
+        });
+        instance.await;
+    }
+    assert_eq!(trial.sandbox.starts(), 3);
+    assert_eq!(trial.finished_run(&deployment).await.state, RunState::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_does_not_start_any_more_fails_its_deployment() {
+    let trial = Trial::start().await;
+    let deployment = trial.deploy().await;
+    trial.sandbox.refuse(u32::MAX);
+    trial.sandbox.kill(&deployment.instance_id);
+    let id = deployment.id.to_string();
+    let failed = trial.deployment_when(&id, |deployment| deployment.state == DeploymentState::Error).await;
+    assert_eq!(failed.error.unwrap().message, "the sandbox failed: no more memory");
+    assert_eq!(trial.sandbox.starts(), 6, "one start, and five that fail");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_starts_that_fail_are_survived() {
+    let trial = Trial::start().await;
+    let deployment = trial.deploy().await;
+    trial.sandbox.refuse(3);
+    trial.sandbox.kill(&deployment.instance_id);
+    until(async || (trial.sandbox.starts() == 5).then_some(())).await;
+    assert_eq!(trial.finished_run(&deployment).await.state, RunState::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_loses_its_agent_goes_on_at_its_checkpoint_as_one_attempt_more() {
+    let trial = Trial::start().await;
+    let deployment = trial.deploy().await;
+    *trial.harness.0.losses.lock().unwrap() = 2;
+    let run = trial.finished_run(&deployment).await;
+    assert_eq!((run.state, run.attempts), (RunState::Completed, 3));
+    let messages = trial.store.messages(&run.thread_id, 1, 10).await.unwrap();
+    assert_eq!(messages[0].content, "1 2 3 ", "every piece once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_loses_its_agent_too_often_fails() {
+    let trial = Trial::start().await;
+    let deployment = trial.deploy().await;
+    *trial.harness.0.losses.lock().unwrap() = u32::MAX;
+    let run = trial.finished_run(&deployment).await;
+    assert_eq!(run.error.unwrap().code, "agent_lost");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_control_plane_takes_living_agents_up_and_removes_what_nobody_knows() {
+    let trial = Trial::start().await;
+    let deployment = trial.deploy().await;
+    let unknown: InstanceId = "ins_unknown".parse().unwrap();
+    trial.sandbox.0.all.lock().unwrap().insert(unknown.clone());
+    let trial = trial.restart().await;
+    until(async || (!trial.harness.prompts().is_empty()).then_some(())).await;
+    assert_eq!(trial.sandbox.starts(), 1, "a living agent is not started again");
+    let all = trial.sandbox.0.all.lock().unwrap().clone();
+    assert_eq!(all, BTreeSet::from([deployment.instance_id]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_reaches_the_agent_before_the_next_run() {
+    let trial = Trial::start().await;
+    let deployment = trial.deploy().await;
+    let update = UpdateDeployment::default().system_prompt("Be brief.");
+    trial.call("PATCH", &format!("/v1/deployments/{}", deployment.id), update).await;
+    until(async || (trial.harness.prompts() == ["Be kind.", "Be brief."]).then_some(())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_leaves_nothing_with_the_sandbox_and_the_harness() {
+    let trial = Trial::start().await;
+    let deployment = trial.deploy().await;
+    trial.call("DELETE", &format!("/v1/deployments/{}", deployment.id), ()).await;
+    until(async || trial.store.deployment(&deployment.id).await.unwrap().is_none().then_some(())).await;
+    assert!(trial.sandbox.0.all.lock().unwrap().is_empty());
+    assert!(trial.harness.0.removed.lock().unwrap().contains(&deployment.instance_id));
+}

@@ -1,5 +1,11 @@
-//! Conformance suites: tests that any implementation of a port can run, ours and an embedder's.
+//! What tests are made of: conformance suites that any implementation of a port can run, ours and an
+//! embedder's, and servers that stand for what an agent talks to.
 
 pub mod harness;
+mod local_server;
+pub mod mcp;
+pub mod model;
 pub mod sandbox;
 pub mod store;
+
+pub use local_server::RecordedRequest;

@@ -12,13 +12,12 @@ use std::{
 };
 
 use prism_server_core::{
-    Builder,
+    Builder, Provider,
     adapters::{
         egress::HttpEgress,
         harness::hermes::{self, HermesHarness},
         sandbox::{DockerSandbox, ProcessSandbox},
     },
-    outbound::Provider,
     ports::Sandbox,
     testkit::{
         mcp::{McpForm, McpTool, ScriptedMcp},

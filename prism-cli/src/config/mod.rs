@@ -228,8 +228,13 @@ mod tests {
             default_model = "file/model"
             log = "debug"
             log_format = "json"
+            sandboxes = ["docker", "process"]
             [limits]
             concurrent_runs = 7
+            [docker]
+            memory = 512
+            [providers.anthropic]
+            base_url = "https://api.example.com/v1"
             [fetch.development_origins]
             "https://example.com" = "http://127.0.0.1:9000"
             "#,
@@ -246,6 +251,7 @@ mod tests {
         assert_eq!((config.log.as_str(), config.log_format), ("info", LogFormat::Text));
         assert_eq!((config.public_url, config.default_model), (None, None));
         assert_eq!(config.limits, Limits::default());
+        assert_eq!((config.sandboxes, config.docker), (None, Docker::default()));
     }
 
     #[test]
@@ -258,6 +264,9 @@ mod tests {
         assert_eq!((config.log.as_str(), config.log_format), ("debug", LogFormat::Json));
         assert_eq!(config.limits.concurrent_runs, NonZeroUsize::new(7));
         assert_eq!(config.development_origins["https://example.com"], "http://127.0.0.1:9000");
+        assert_eq!(config.sandboxes, Some(vec![SandboxKind::Docker, SandboxKind::Process]));
+        assert_eq!(config.docker.memory, NonZeroU32::new(512));
+        assert!(config.providers.contains_key("anthropic"));
     }
 
     #[test]
@@ -267,6 +276,7 @@ mod tests {
             place: Place { data_dir: Some("/flag".into()), config: None },
             public_url: Some("https://flag.example/api".into()),
             default_model: Some("flag/model".into()),
+            sandboxes: Some(vec![SandboxKind::Process]),
             log: Some("warn".into()),
             log_format: Some(LogFormat::Text),
         };
@@ -276,6 +286,16 @@ mod tests {
         assert_eq!(config.public_url.as_deref(), Some("https://flag.example/api"));
         assert_eq!(config.default_model.as_deref(), Some("flag/model"));
         assert_eq!((config.log.as_str(), config.log_format), ("warn", LogFormat::Text));
+        assert_eq!(config.sandboxes, Some(vec![SandboxKind::Process]));
+    }
+
+    #[test]
+    fn a_kind_of_sandbox_is_named_once() {
+        for kinds in [vec![], vec![SandboxKind::Docker, SandboxKind::Docker]] {
+            let flags = Flags { sandboxes: Some(kinds), ..Flags::default() };
+            let error = Config::merge(flags, File::default()).unwrap_err().to_string();
+            assert!(error.contains("each once") && error.contains("--sandboxes"), "{error}");
+        }
     }
 
     #[test]

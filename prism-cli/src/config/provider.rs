@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use prism_server_core::outbound;
+use prism_server_core::Prices;
 use prism_types::Secret;
 use serde::Deserialize;
 
@@ -48,12 +48,12 @@ impl Provider {
     ///
     /// # Errors
     /// When the URL is not fit, or the key is not where the configuration says. The message does not show the key.
-    pub(crate) fn resolve(&self, name: &str) -> Result<outbound::Provider, Failure> {
-        let provider = outbound::Provider::new(&self.base_url, self.api_key(name)?);
+    pub(crate) fn resolve(&self, name: &str) -> Result<prism_server_core::Provider, Failure> {
+        let provider = prism_server_core::Provider::new(&self.base_url, self.api_key(name)?);
         let provider = provider
             .map_err(|error| Failure::usage(format!("{}: {error}", place(name))).advice(self.where_to_mend()))?;
-        let default = outbound::Prices::default();
-        Ok(provider.prices(outbound::Prices {
+        let default = Prices::default();
+        Ok(provider.prices(Prices {
             input: self.input_price.unwrap_or(default.input),
             output: self.output_price.unwrap_or(default.output),
         }))

@@ -51,9 +51,12 @@ impl Hermes {
         }
         let mut make = Command::new(&python.program);
         step(make.args(["-m", "venv"]).arg(&self.directory), "making the virtual environment")?;
+        let constraints = self.directory.join("constraints.txt");
+        fs::write(&constraints, hermes::CONSTRAINTS).map_err(|error| self.failed(&error))?;
         let mut install = Command::new(self.python());
         install.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]);
-        step(install.arg(hermes::REQUIREMENT), "installing the packages")?;
+        install.arg("--constraint").arg(&constraints).arg(hermes::REQUIREMENT);
+        step(&mut install, "installing the packages")?;
         let mut check = Command::new(self.python());
         step(check.args(["-c", "import tui_gateway.entry"]), "starting the agent")?;
         fs::write(self.directory.join(MARKER), hermes::REQUIREMENT).map_err(|error| self.failed(&error))

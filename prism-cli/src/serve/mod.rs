@@ -16,6 +16,7 @@ use std::{
 use prism_server_core::{
     ControlPlane, Settings,
     adapters::{
+        egress::HttpEgress,
         secret_box::SealedBox,
         skill_fetcher::{BuildError, GuardedFetcher},
     },
@@ -71,7 +72,7 @@ const FILE: &str = r#"The configuration file, with every key there is and its de
   input_price = 1000000                # credits for a million tokens
   output_price = 1000000
 
-  [fetch.development_origins]          # fetch skills of an origin from elsewhere; default: none
+  [fetch.development_origins]          # reach skills and MCP servers of an origin elsewhere; default: none
   "https://example.com" = "http://127.0.0.1:9000""#;
 
 /// Run a server.
@@ -157,17 +158,14 @@ async fn control_plane(
     store: Arc<dyn Store>,
     secret_box: SealedBox,
 ) -> Result<ControlPlane, Failure> {
-    let mut fetcher = GuardedFetcher::builder();
+    let (mut fetcher, mut egress) = (GuardedFetcher::builder(), HttpEgress::builder());
     for (origin, target) in &config.development_origins {
         fetcher = fetcher.development_origin(origin, target);
+        egress = egress.development_origin(origin, target);
     }
-    let fetcher = fetcher.build().map_err(|error| match error {
-        BuildError::Origin(error) => {
-            Failure::usage(format!("`fetch.development_origins` in the configuration file: {error}"))
-        }
-        error => Failure::new(error.to_string()),
-    })?;
-    let mut builder = ControlPlane::builder(secret_box).store(store).skill_fetcher(fetcher);
+    let fetcher = fetcher.build().map_err(not_built)?;
+    let egress = egress.build().map_err(not_built)?;
+    let mut builder = ControlPlane::builder(secret_box).store(store).skill_fetcher(fetcher).egress(egress);
     for (name, provider) in &config.providers {
         builder = builder.provider(name, provider.resolve(name)?);
     }
@@ -175,6 +173,15 @@ async fn control_plane(
     let mut settings = settings(config);
     settings.default_sandbox = default_sandbox;
     Ok(builder.settings(settings).build().await?)
+}
+
+fn not_built(error: BuildError) -> Failure {
+    match error {
+        BuildError::Origin(error) => {
+            Failure::usage(format!("`fetch.development_origins` in the configuration file: {error}"))
+        }
+        error => Failure::new(error.to_string()),
+    }
 }
 
 fn settings(config: &Config) -> Settings {

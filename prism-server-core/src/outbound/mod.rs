@@ -11,6 +11,7 @@
 //! | `relay` | its answers on their way |
 //! | `usage` | reading what was used out of them |
 //! | `metering` | writing it down |
+//! | `memory` | how much of it a deployment may hold |
 //! | `mcp` | the route of MCP servers |
 //! | `secrets` | opened secrets, and what is scrubbed |
 //! | `sse` | cutting streams into events |
@@ -19,6 +20,7 @@
 //! per deployment and shared by all of them.
 
 mod mcp;
+mod memory;
 mod metering;
 mod model;
 mod provider;
@@ -36,17 +38,14 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
     routing::{get, post},
 };
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prism_types::{DeploymentId, Failure, TenantId};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use self::provider::{InvalidProvider, Prices, Provider};
-use self::secrets::KnownSecrets;
+use self::{memory::Memory, secrets::KnownSecrets};
 use crate::{
     domain::{
         deployment::{AgentSpec, Deployment},
@@ -95,6 +94,7 @@ struct Shared {
     refusal: Mutex<Option<Failure>>,
     model_calls: Arc<Semaphore>,
     mcp_calls: Arc<Semaphore>,
+    memory: Memory,
     secrets: KnownSecrets,
 }
 
@@ -155,6 +155,7 @@ impl Outbounds {
                 refusal: Mutex::default(),
                 model_calls: Arc::new(Semaphore::new(limits::MODEL_CALLS)),
                 mcp_calls: Arc::new(Semaphore::new(limits::MCP_CALLS)),
+                memory: Memory::new(),
                 secrets: KnownSecrets::default(),
             })
         };
@@ -185,21 +186,4 @@ impl Outbound for AgentOutbound {
     fn scrubber(&self) -> Arc<Scrubber> {
         self.0.shared.secrets.scrubber()
     }
-}
-
-/// Why a body was not read.
-#[derive(Debug, Clone, Copy)]
-enum Unread {
-    TooLarge,
-    TooSlow,
-    BrokenOff,
-}
-
-/// Reads the body of an agent's request.
-async fn read(body: Body, limit: usize) -> Result<Bytes, Unread> {
-    let whole = tokio::time::timeout(limits::OUTBOUND_BODY_TIME, Limited::new(body, limit).collect()).await;
-    let whole = whole.map_err(|_| Unread::TooSlow)?;
-    let whole = whole
-        .map_err(|error| if error.is::<LengthLimitError>() { Unread::TooLarge } else { Unread::BrokenOff })?;
-    Ok(whole.to_bytes())
 }

@@ -22,9 +22,10 @@ use prism_types::Failure;
 use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
-    Agent, Provider, Unread,
+    Agent, Provider,
+    memory::Unread,
     metering::Meter,
-    provider, read,
+    provider,
     relay::{Relay, Scrubbed},
     usage::UsageReader,
 };
@@ -63,7 +64,7 @@ pub(super) async fn chat_completions(
     body: Body,
 ) -> Result<Response, Refused> {
     let permit = agent.shared.model_calls.clone().try_acquire_owned().map_err(|_| too_many_calls())?;
-    let body = read(body, limits::MODEL_REQUEST).await.map_err(Refused::from)?;
+    let (body, held) = agent.shared.memory.read(body, limits::MODEL_REQUEST).await?;
     let found = provider::of(&agent.gateway.providers, &agent.model);
     let (provider, name) = found.ok_or_else(|| agent.refuse(no_provider(&agent.model)))?;
     let body = rewritten(&body, name)?;
@@ -71,6 +72,7 @@ pub(super) async fn chat_completions(
 
     let meter = Meter::new(&agent, provider.cost(), body.len());
     let sent = agent.gateway.egress.send(request(provider, &headers, body)).await;
+    drop(held);
     let answer = match sent {
         Ok(answer) => answer,
         Err(error) => {
@@ -273,6 +275,13 @@ impl From<Unread> for Refused {
             ),
             Unread::TooSlow => {
                 (StatusCode::REQUEST_TIMEOUT, "The request did not arrive in time.".to_owned())
+            }
+            Unread::Full => {
+                let message = format!(
+                    "The agent's open requests have {} bytes together, which is the most.",
+                    limits::OUTBOUND_MEMORY
+                );
+                return Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message);
             }
             Unread::BrokenOff => (StatusCode::BAD_REQUEST, "The request was broken off.".to_owned()),
         };

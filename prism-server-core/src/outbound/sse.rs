@@ -51,6 +51,11 @@ impl Events {
         Ok(events)
     }
 
+    /// How many bytes are kept of the event under way.
+    pub(super) fn kept(&self) -> usize {
+        self.block.len()
+    }
+
     /// Ends a line, and with an empty one the event.
     fn end_line(&mut self) -> Option<Vec<u8>> {
         if std::mem::take(&mut self.at_start) && self.block.starts_with("\u{feff}".as_bytes()) {

@@ -1,5 +1,4 @@
-//! Requests to the outside, by two clients: one that the [`guard`](super::skill_fetcher::guard) keeps on public
-//! addresses, for URLs of users, and one that goes anywhere, for URLs of the operator.
+//! Requests to the outside, by two clients: one that the [`guard`] keeps on public addresses, for URLs of users, and one that goes anywhere, for URLs of the operator.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,6 +1,6 @@
 //! Taking secrets out of what leaves a sandbox, or goes into one.
 //!
-//! A secret seldom stays as it is: it is put into JSON, into a URL, into a header. So the [`forms`] of every
+//! A secret seldom stays as it is: it is put into JSON, into a URL, into a header. So the forms of every
 //! secret are looked for, all of them in one pass. Every occurrence counts, also one that overlaps another, so
 //! that nothing is left of either.
 //!

@@ -167,6 +167,7 @@ impl ProcessSandbox {
         if let Err(error) = watched {
             self.watches.stop(id);
             processes::end_all(id, Some(&identity))?;
+            identity.reap();
             return Err(error);
         }
         Ok(ProcessInstance::new(id.clone(), folder, record))

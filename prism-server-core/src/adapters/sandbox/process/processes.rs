@@ -14,7 +14,9 @@ use std::{
 use prism_types::InstanceId;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, Signal, getpgrp, kill_process, kill_process_group, pidfd_open},
+    process::{
+        Pid, PidfdFlags, Signal, WaitOptions, getpgrp, kill_process, kill_process_group, pidfd_open, waitpid,
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,9 +56,17 @@ impl Identity {
         Ok(process.is_some_and(|process| self.is(&process) && !process.ended) && boot()? == self.boot)
     }
 
+    /// Takes note that a child, which nobody else waits for, has ended.
+    pub(super) fn reap(&self) {
+        if let Some(pid) = self.pid() {
+            // It is no child of this process, or not yet at its end: both are nothing to do.
+            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+        }
+    }
+
     /// The number, if it can be one.
     pub(super) fn pid(&self) -> Option<Pid> {
-        Pid::from_raw(self.pid).filter(|pid| !pid.is_init() && self.pid > 1)
+        if self.pid > 1 { Pid::from_raw(self.pid) } else { None }
     }
 
     fn is(&self, process: &Process) -> bool {

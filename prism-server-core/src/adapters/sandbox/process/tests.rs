@@ -157,6 +157,7 @@ async fn the_environment_is_the_programs_and_the_sandboxs_and_nothing_else() {
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
     let folder = bench.path(instance.id());
+    let temporary = folder.join("tmp");
     let folder = folder.display();
     let files = bench.directory.path().join("files");
     assert_eq!(
@@ -170,7 +171,7 @@ async fn the_environment_is_the_programs_and_the_sandboxs_and_nothing_else() {
             format!("PRISM_HOME={folder}/home"),
             format!("PRISM_SANDBOX={}", instance.id()),
             format!("PRISM_WORKSPACE={folder}/workspace"),
-            format!("TMPDIR={folder}/tmp"),
+            format!("TMPDIR={}", temporary.display()),
         ]
     );
 }
@@ -198,7 +199,7 @@ async fn limits_hold_for_the_program() {
     let bench = Bench::new();
     let limits = ProcessLimits::default().open_files(77).file_size(512 * 1000).processes(1234);
     let sandbox = bench.sandbox.clone().limits(limits);
-    let script = "cat /proc/self/limits > all.new; mv all.new all; ulimit -n; exec sleep 1000";
+    let script = "ulimit -n; cat /proc/self/limits > all.new; mv all.new all; exec sleep 1000";
     let instance = sandbox.ensure(request(instance_id(), Some(bench.program(script)))).await.unwrap();
     let text = bench.text(&instance, "workspace/all").await;
     for (name, most) in
@@ -255,10 +256,22 @@ async fn removing_ends_a_daemon_of_a_daemon_and_what_hides_from_it() {
 #[tokio::test]
 async fn removing_ends_a_process_that_moves_on_all_the_time() {
     let bench = Bench::new();
-    let instance = bench.start("echo 1 > started\n(PRISM_X=1 sh \"$0\" &)\nexit 0").await;
-    bench.text(&instance, "workspace/started").await;
-    bench.sandbox.remove(instance.id()).await.unwrap();
-    assert!(!bench.path(instance.id()).exists());
+    for session in ["", "setsid"] {
+        let script = format!(
+            r#"
+            [ -n "$HOP" ] || {{ (HOP=1 {session} sh "$0" &); exec sleep 1000; }}
+            [ -e hops ] && [ $(stat -c %s hops) -gt 20 ] || echo >> hops
+            ({session} sh "$0" &)
+            "#
+        );
+        let instance = bench.start(&script).await;
+        let hops = bench.workspace(&instance).join("hops");
+        until("it moves on", || fs::metadata(&hops).ok().filter(|file| file.len() > 20)).await;
+        bench.sandbox.remove(instance.id()).await.unwrap();
+        assert!(!bench.path(instance.id()).exists());
+        let left = processes::end_all(instance.id(), None);
+        assert_eq!((left, fs::read_dir(bench.path(instance.id())).is_err()), (Ok(()), true));
+    }
 }
 
 #[tokio::test]
@@ -498,8 +511,7 @@ async fn a_tree_that_resists_is_deleted_and_links_are_not_followed() {
         mkdir 'odd
         name'; touch -- '-rf' '*' .hidden; mkdir .removed-1
         mkdir immutable; touch immutable/file; chattr +i immutable/file; chattr +i immutable
-        i=0; while [ $i -lt 3000 ]; do mkdir d; cd -P d; touch f; mkdir -p s; i=$((i + 1)); done 2> /dev/null
-        cd "$PRISM_WORKSPACE"; chmod 500 .; cd ..; chmod 500 .
+        chmod 500 .; cd ..; chmod 500 .
         echo 1 > "$PRISM_HOME/ready"
         exec sleep 1000
         "#,
@@ -507,7 +519,15 @@ async fn a_tree_that_resists_is_deleted_and_links_are_not_followed() {
     );
     let instance = bench.start(&script).await;
     bench.text(&instance, "home/ready").await;
-    assert!(bench.workspace(&instance).join("d/d/d/f").exists());
+    // Deeper than a path can be long, and than a thread's stack would allow for.
+    let private = rustix::fs::Mode::RWXU;
+    let folder = bench.path(instance.id());
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut deepest: std::os::fd::OwnedFd = fs::File::open(folder.join("home")).unwrap().into();
+    for _ in 0..4_000 {
+        rustix::fs::mkdirat(&deepest, "d", private).unwrap();
+        deepest = folder::beneath(&deepest, "d", rustix::fs::OFlags::DIRECTORY).unwrap();
+    }
     bench.sandbox.remove(instance.id()).await.unwrap();
     assert!(!bench.path(instance.id()).exists());
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);

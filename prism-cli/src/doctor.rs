@@ -88,12 +88,13 @@ async fn look(config: &Config) -> Report {
         let default = default.is_some_and(|kind| SandboxType::from(kind) == sandbox);
         Agent { runtime, sandbox, works, default }
     };
+    let harness = Part::fails("harness of hermes", "not in this version", "use the runtime scripted");
     let agents = vec![
-        agent(Runtime::Hermes, SandboxType::Docker, all_work(&container)),
-        agent(Runtime::Hermes, SandboxType::Process, all_work(&process)),
+        agent(Runtime::Hermes, SandboxType::Docker, harness.works && all_work(&container)),
+        agent(Runtime::Hermes, SandboxType::Process, harness.works && all_work(&process)),
         agent(Runtime::Scripted, SandboxType::Memory, true),
     ];
-    let parts = container.into_iter().chain(process).chain([providers(config)]).collect();
+    let parts = container.into_iter().chain(process).chain([harness, providers(config)]).collect();
     Report { parts, agents }
 }
 
@@ -115,7 +116,11 @@ async fn containers(config: &Config) -> (Vec<Part>, bool) {
             } else {
                 let missing = check.missing_limits.join(", ");
                 let found = format!("version {}, which cannot limit: {missing}", check.version);
-                Part::fails(engine, found, "switch the control groups of these on in the kernel's command line")
+                Part::fails(
+                    engine,
+                    found,
+                    "switch the control groups of these on in the kernel's command line",
+                )
             }];
             parts.extend(check.images.into_iter().map(|image| {
                 let name = format!("docker: image of {}", image.runtime);
@@ -163,7 +168,8 @@ fn providers(config: &Config) -> Part {
     let name = "model providers";
     let names: Vec<_> = config.providers.keys().map(String::as_str).collect();
     if names.is_empty() {
-        let advice = "set PRISM_MODEL_BASE_URL and PRISM_MODEL_API_KEY, or `providers` in the configuration file";
+        let advice =
+            "set PRISM_MODEL_BASE_URL and PRISM_MODEL_API_KEY, or `providers` in the configuration file";
         return Part::fails(name, "none: agents have no model", advice);
     }
     let missing: Vec<_> = config

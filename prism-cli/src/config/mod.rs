@@ -193,7 +193,9 @@ fn checked_sandboxes(kinds: Vec<SandboxKind>) -> Result<Vec<SandboxKind>, Failur
 }
 
 /// The providers of the file, and the one that the environment gives for all models that they do not serve.
-fn with_environment(mut providers: BTreeMap<String, Provider>) -> Result<BTreeMap<String, Provider>, Failure> {
+fn with_environment(
+    mut providers: BTreeMap<String, Provider>,
+) -> Result<BTreeMap<String, Provider>, Failure> {
     if let Some(provider) = Provider::of_environment()? {
         providers.entry(provider::EVERY_MODEL.to_owned()).or_insert(provider);
     }

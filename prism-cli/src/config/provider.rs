@@ -41,7 +41,13 @@ impl Provider {
     pub(super) fn of_environment() -> Result<Option<Self>, Failure> {
         let Some(base_url) = environment::variable(BASE_URL_VARIABLE)? else { return Ok(None) };
         let key = environment::variable(KEY_VARIABLE)?.map(|_| KEY_VARIABLE.to_owned());
-        Ok(Some(Self { base_url, api_key_env: key, api_key_file: None, input_price: None, output_price: None }))
+        Ok(Some(Self {
+            base_url,
+            api_key_env: key,
+            api_key_file: None,
+            input_price: None,
+            output_price: None,
+        }))
     }
 
     /// The provider with its key.
@@ -50,8 +56,9 @@ impl Provider {
     /// When the URL is not fit, or the key is not where the configuration says. The message does not show the key.
     pub(crate) fn resolve(&self, name: &str) -> Result<prism_server_core::Provider, Failure> {
         let provider = prism_server_core::Provider::new(&self.base_url, self.api_key(name)?);
-        let provider = provider
-            .map_err(|error| Failure::usage(format!("{}: {error}", place(name))).advice(self.where_to_mend()))?;
+        let provider = provider.map_err(|error| {
+            Failure::usage(format!("{}: {error}", place(name))).advice(self.where_to_mend())
+        })?;
         let default = Prices::default();
         Ok(provider.prices(Prices {
             input: self.input_price.unwrap_or(default.input),
@@ -69,7 +76,9 @@ impl Provider {
                 return Err(Failure::usage(message).advice("Leave one of them out."));
             }
             (Some(variable), None) => environment::variable(variable)?.ok_or_else(|| {
-                Failure::usage(format!("the environment variable {variable}, which {place} names, is not set"))
+                Failure::usage(format!(
+                    "the environment variable {variable}, which {place} names, is not set"
+                ))
             })?,
             (None, Some(path)) => std::fs::read_to_string(path).map_err(|error| {
                 Failure::usage(format!("{}, which {place} names, cannot be read: {error}", path.display()))

@@ -1,15 +1,12 @@
-//! The sandboxes and the harness of a server, as the configuration and the machine have them.
+//! The sandboxes of a server, as the configuration and the machine have them.
 
 use std::sync::Arc;
 
 use prism_server_core::{
     Builder,
     adapters::{
-        harness::hermes::{self, HermesHarness},
-        sandbox::{
-            DockerSandbox, ProcessSandbox,
-            docker::DockerLimits,
-        },
+        harness::hermes,
+        sandbox::{DockerSandbox, ProcessSandbox, docker::DockerLimits},
     },
     ports::SandboxError,
 };
@@ -45,7 +42,10 @@ pub(super) async fn equip(
                 };
                 for image in check.as_ref().map_err(|error| refused(error.clone()))?.images.iter() {
                     if !image.present {
-                        tracing::warn!(image = image.image, "the image of an agent is missing; `just image` builds it");
+                        tracing::warn!(
+                            image = image.image,
+                            "the image of an agent is missing; `just image` builds it"
+                        );
                     }
                 }
                 builder.shared_sandbox(docker.as_ref().map_err(|error| refused(error.clone()))?.clone())
@@ -58,7 +58,7 @@ pub(super) async fn equip(
         };
     }
     let default = kinds.first().copied().map_or_else(SandboxType::default, SandboxType::from);
-    Ok((builder.harness(HermesHarness::new(data.agents())), default))
+    Ok((builder, default))
 }
 
 /// The kinds of sandboxes, the default first.

@@ -143,7 +143,6 @@ impl Outbounds {
     }
 
     /// Forgets what is kept of a deployment. Outsides that were given out go on.
-    #[allow(dead_code, reason = "called when a deployment is removed")]
     pub(crate) fn forget(&self, id: &DeploymentId) {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }

@@ -6,6 +6,7 @@ use super::*;
 use crate::domain;
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_memory_is_bounded() {
     let gateway = Gateway::with(|sandbox| sandbox.limits(DockerLimits::default().memory(64 << 20)));
     let out = gateway
@@ -24,6 +25,7 @@ out = {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_processes_are_bounded() {
     let gateway = Gateway::with(|sandbox| sandbox.limits(DockerLimits::default().processes(40)));
     let out = gateway
@@ -47,6 +49,7 @@ out['children'] = len(children)",
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_links_in_a_workspace_are_not_followed() {
     let gateway = Gateway::new();
     let program = gateway.program(
@@ -71,6 +74,7 @@ open('/workspace/started', 'w').close()",
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_files_fit_at_the_limit_and_not_one_byte_past_it() {
     let gateway = Gateway::new();
     let program = gateway.program(
@@ -90,6 +94,7 @@ open('/workspace/started', 'w').close()",
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_files_that_are_written_belong_to_the_agent() {
     let gateway = Gateway::new();
     let program = gateway.program(
@@ -107,6 +112,7 @@ os.rename('.out', 'out')",
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_output_is_the_last_of_it_as_text() {
     let gateway = Gateway::new();
     let program = gateway.program(

@@ -5,6 +5,7 @@ use std::{io::Write, os::unix::net::UnixListener};
 use super::*;
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_programs_have_no_rights() {
     let status = Gateway::new()
         .result_of(
@@ -27,6 +28,7 @@ async fn docker_programs_have_no_rights() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_programs_have_no_network() {
     let out = Gateway::new()
         .result_of(
@@ -49,6 +51,7 @@ attempt('raw', lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPP
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_programs_write_only_to_places_of_their_own() {
     let out = Gateway::new()
         .result_of(
@@ -83,6 +86,7 @@ out['directory'] = os.getcwd()
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_programs_have_their_environment_and_no_other() {
     let gateway = Gateway::new();
     let save = "json.dump(dict(os.environ), open('.out', 'w')); os.rename('.out', 'out')";
@@ -104,6 +108,7 @@ async fn docker_programs_have_their_environment_and_no_other() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_programs_see_sockets_that_are_made_later() {
     let gateway = Gateway::new();
     let program = gateway.program(

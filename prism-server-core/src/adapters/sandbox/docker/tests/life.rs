@@ -4,6 +4,7 @@ use super::*;
 use crate::testkit;
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_sandboxes_pass_the_conformance_suite() {
     let gateway = Gateway::new();
     assert_eq!(gateway.sandbox.kind(), SandboxType::Docker);
@@ -12,6 +13,7 @@ async fn docker_sandboxes_pass_the_conformance_suite() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_engine_and_image_are_found_by_a_check() {
     let gateway = Gateway::with(|sandbox| sandbox.image(Runtime::Scripted, "prism-test:none"));
     let check = gateway.sandbox.check().await.unwrap();
@@ -21,6 +23,7 @@ async fn docker_engine_and_image_are_found_by_a_check() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_concurrent_ensures_make_one_container() {
     let gateway = Gateway::new();
     let request = request(gateway.program(""));
@@ -32,6 +35,7 @@ async fn docker_concurrent_ensures_make_one_container() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_home_is_kept_and_the_workspace_when_it_is_persistent() {
     let gateway = Gateway::new();
     for persistent in [true, false] {
@@ -59,6 +63,7 @@ os.rename('/workspace/.out', '/workspace/run-' + str(os.path.getsize(runs)))",
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_removing_leaves_nothing() {
     let gateway = Gateway::new();
     let request = request(gateway.program(""));
@@ -78,6 +83,7 @@ async fn docker_removing_leaves_nothing() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_gateways_of_one_engine_leave_each_other_alone() {
     let (one, two) = (Gateway::new(), Gateway::new());
     let request = request(one.program(""));
@@ -98,6 +104,7 @@ async fn docker_gateways_of_one_engine_leave_each_other_alone() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_failures_to_start_say_why() {
     let gateway = Gateway::with(|sandbox| sandbox.image(Runtime::Hermes, "prism-test:none"));
     let program = gateway.program("");

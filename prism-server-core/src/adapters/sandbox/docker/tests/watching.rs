@@ -24,6 +24,7 @@ impl SandboxListener for Deaths {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_deaths_are_told_and_removals_are_not() {
     let gateway = Gateway::new();
     let deaths = Arc::new(Deaths::default());
@@ -41,6 +42,7 @@ async fn docker_deaths_are_told_and_removals_are_not() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_deaths_of_another_gateways_sandboxes_are_not_told() {
     let (one, two) = (Gateway::new(), Gateway::new());
     let deaths = Arc::new(Deaths::default());
@@ -53,6 +55,7 @@ async fn docker_deaths_of_another_gateways_sandboxes_are_not_told() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_deaths_are_told_that_happened_while_the_engine_was_away() {
     let gateway = Gateway::new();
     let road = gateway.files.path().join("engine.sock");
@@ -78,6 +81,7 @@ async fn docker_deaths_are_told_that_happened_while_the_engine_was_away() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_watching_ends_with_the_sandboxes() {
     let gateway = Gateway::new();
     let deaths = Arc::new(Deaths::default());

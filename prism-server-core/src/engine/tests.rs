@@ -185,8 +185,7 @@ impl Trial {
 
     async fn on(store: Arc<MemoryStore>, sandbox: Fragile, tenant: Option<Tenant>) -> Self {
         let harness = Losing::default();
-        let mut settings = Settings::default();
-        settings.default_sandbox = SandboxType::Process;
+        let settings = Settings { default_sandbox: SandboxType::Process, ..Settings::default() };
         let plane = ControlPlane::builder(SealedBox::new(MasterKey::from_bytes([7; 32])))
             .store(store.clone())
             .harness(harness.clone())

@@ -1,7 +1,9 @@
 //! Harnesses.
 
+pub mod hermes;
 pub mod scripted;
 mod unavailable;
 
+pub use hermes::HermesHarness;
 pub use scripted::ScriptedHarness;
 pub use unavailable::UnavailableHarness;

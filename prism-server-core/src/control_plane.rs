@@ -8,6 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     adapters::{
+        egress::HttpEgress,
         harness::{ScriptedHarness, UnavailableHarness},
         sandbox::MemorySandbox,
         skill_fetcher::GuardedFetcher,
@@ -23,7 +24,8 @@ use crate::{
     error::{Error, Result},
     event_log::EventLog,
     http::{ApiKeys, Authenticator},
-    ports::{Clock, Harness, ListQuery, Sandbox, SecretBox, SkillFetcher, Store, SystemClock},
+    outbound::{Gateway, Outbounds, Provider},
+    ports::{Clock, Egress, Harness, ListQuery, Sandbox, SecretBox, SkillFetcher, Store, SystemClock},
     service::{api_keys, known_keys::KnownKeys, secrets, tenants},
 };
 
@@ -65,6 +67,8 @@ impl ControlPlane {
             clock: Arc::new(SystemClock),
             secret_box: Arc::new(secret_box),
             skill_fetcher: None,
+            egress: None,
+            providers: BTreeMap::new(),
             authenticator: None,
             harnesses: BTreeMap::new(),
             sandboxes: BTreeMap::new(),
@@ -116,6 +120,8 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     secret_box: Arc<dyn SecretBox>,
     skill_fetcher: Option<Arc<dyn SkillFetcher>>,
+    egress: Option<Arc<dyn Egress>>,
+    providers: BTreeMap<String, Provider>,
     authenticator: Option<Arc<dyn Authenticator>>,
     harnesses: BTreeMap<String, Arc<dyn Harness>>,
     sandboxes: BTreeMap<String, Arc<dyn Sandbox>>,
@@ -138,6 +144,20 @@ impl Builder {
     /// Fetches skills with this. Default: [`GuardedFetcher`] without development origins.
     pub fn skill_fetcher(mut self, fetcher: impl SkillFetcher) -> Self {
         self.skill_fetcher = Some(Arc::new(fetcher));
+        self
+    }
+
+    /// Sends the requests of agents with this. Default: [`HttpEgress`] without development origins.
+    pub fn egress(mut self, egress: impl Egress) -> Self {
+        self.egress = Some(Arc::new(egress));
+        self
+    }
+
+    /// Adds a provider of models, or replaces the one of the same name. It gets the calls of deployments whose
+    /// model starts with `name/`; the provider `*` gets those of all other deployments. Default: none, so that
+    /// every call of a model is refused.
+    pub fn provider(mut self, name: impl Into<String>, provider: Provider) -> Self {
+        self.providers.insert(name.into(), provider);
         self
     }
 
@@ -169,13 +189,25 @@ impl Builder {
     /// Puts the parts together and finds out what an earlier control plane on the store left in flight.
     ///
     /// # Errors
-    /// When the store cannot be read, or the fetcher of skills cannot be made.
+    /// When the store cannot be read, or the fetcher of skills or the egress cannot be made.
     pub async fn build(mut self) -> Result<ControlPlane> {
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let skill_fetcher = match self.skill_fetcher {
             Some(fetcher) => fetcher,
             None => Arc::new(GuardedFetcher::builder().build().map_err(Error::internal)?),
         };
+        let egress = match self.egress {
+            Some(egress) => egress,
+            None => Arc::new(HttpEgress::builder().build().map_err(Error::internal)?),
+        };
+        let tasks = TaskTracker::new();
+        let outbounds = Outbounds::new(Gateway {
+            store: store.clone(),
+            secret_box: self.secret_box.clone(),
+            egress,
+            providers: self.providers,
+            tasks: tasks.clone(),
+        });
         default_part(&mut self.harnesses, Runtime::Scripted.as_str(), || Arc::new(ScriptedHarness::new()));
         default_part(&mut self.harnesses, Runtime::Hermes.as_str(), || {
             let reason = "this server has no Hermes agent; use the runtime `scripted`";
@@ -200,8 +232,9 @@ impl Builder {
             nudges,
             cancellations: Arc::default(),
             shutdown: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            tasks,
             known_keys: Arc::default(),
+            outbounds,
         });
         let engine = Engine::new(core.clone(), receivers).await?;
         let authenticator =

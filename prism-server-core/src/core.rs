@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use prism_types::{Runtime, SandboxType};
+use prism_types::{Failure, Runtime, SandboxType};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     domain::deployment::{AgentSpec, Deployment},
     engine::{Cancellations, Nudges},
     event_log::EventLog,
-    ports::{Clock, Harness, NoOutbound, Outbound, Sandbox, SecretBox, SkillFetcher, Store},
+    outbound::Outbounds,
+    ports::{Clock, Harness, Outbound, Sandbox, SecretBox, SkillFetcher, Store},
     service::known_keys::KnownKeys,
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     /// Every task that must end before a shutdown is complete.
     pub(crate) tasks: TaskTracker,
     pub(crate) known_keys: Arc<KnownKeys>,
+    pub(crate) outbounds: Outbounds,
 }
 
 impl Core {
@@ -43,9 +45,16 @@ impl Core {
         spec.model.clone().unwrap_or_else(|| self.settings.default_model.clone())
     }
 
-    /// What an agent may reach outside its sandbox.
-    pub(crate) fn outbound(&self, _deployment: &Deployment, _spec: &Arc<AgentSpec>) -> Arc<dyn Outbound> {
-        Arc::new(NoOutbound)
+    /// What an agent may reach outside its sandbox. Cheap: what lasts is kept per deployment.
+    ///
+    /// # Errors
+    /// When the secrets of the deployment cannot be read; without them nothing can be scrubbed.
+    pub(crate) async fn outbound(
+        &self,
+        deployment: &Deployment,
+        spec: &Arc<AgentSpec>,
+    ) -> Result<Arc<dyn Outbound>, Failure> {
+        self.outbounds.make(deployment, spec, self.resolved_model(spec)).await
     }
 
     /// The sandboxes of a kind, if this control plane has them.

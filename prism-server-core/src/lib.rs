@@ -10,9 +10,10 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`domain`] | the nouns, their rules and state machines; pure |
-//! | [`ports`] | the traits: store, sandbox, harness, secret box, skill fetcher, clock |
+//! | [`ports`] | the traits: store, sandbox, harness, secret box, skill fetcher, egress, clock |
 //! | `service` | the use cases, one file per noun |
 //! | `engine` | the reconcilers that make what is wanted so |
+//! | `outbound` | what agents reach outside: models, MCP servers; metering |
 //! | `event_log` | following a deployment's log, replayed and live |
 //! | [`adapters`] | implementations of the ports |
 //! | `http` | what all dialects share |
@@ -31,6 +32,7 @@ mod error;
 mod event_log;
 mod http;
 mod ids;
+mod outbound;
 pub mod ports;
 mod service;
 #[cfg(any(test, feature = "testkit"))]
@@ -40,3 +42,4 @@ pub use control_plane::{Admin, Builder, ControlPlane};
 pub use core::Settings;
 pub use error::{Error, ErrorKind, Result};
 pub use http::{Authenticator, TrustedPrincipal};
+pub use outbound::{InvalidProvider, Prices, Provider};

@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use super::limits;
+use super::{limits, variables};
 
 /// A name of a skill or an MCP server: 1 to 64 characters of `A-Z a-z 0-9 _ -`.
 pub fn slug(text: &str) -> Result<String, String> {
@@ -52,6 +52,52 @@ pub fn http_url(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The name of a header for an MCP server: a token of at most 128 characters, none that the gateway or the
+/// protocol sets by itself.
+pub fn header_name(text: &str) -> Result<String, String> {
+    const RESERVED: [&str; 14] = [
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "last-event-id",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !(1..=128).contains(&text.len()) || !text.bytes().all(token) {
+        return Err("must be a header's name: 1 to 128 letters, digits or ``!#$%&'*+-.^_`|~``".to_owned());
+    }
+    let name = text.to_ascii_lowercase();
+    if RESERVED.contains(&name.as_str())
+        || ["mcp-", "x-prism-", "proxy-"].iter().any(|prefix| name.starts_with(prefix))
+    {
+        return Err(format!("must not be `{name}`, which is set by the gateway"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The value of a header for an MCP server: 1 to 4,096 printable ASCII characters, no space at the ends, with
+/// `${NAME}` for secrets.
+pub fn header_value(text: &str) -> Result<String, String> {
+    let printable = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if !(1..=limits::HEADER_VALUE).contains(&text.len()) || !printable || text.trim() != text {
+        return Err(format!(
+            "must have 1 to {} printable ASCII characters, and no space at its ends",
+            limits::HEADER_VALUE
+        ));
+    }
+    variables::parts(text)?;
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +110,22 @@ mod tests {
         assert!(model(&format!("p/{}", "m".repeat(254))).is_err());
         let url = |len: usize| format!("https://x/{}", "a".repeat(len - 10));
         assert!(http_url(&url(2048)).is_ok() && http_url(&url(2049)).is_err());
+    }
+
+    #[test]
+    fn headers_are_checked() {
+        assert!(header_name("Authorization").is_ok() && header_name("X-Api-Key").is_ok());
+        assert!(header_name(&"a".repeat(128)).is_ok() && header_name(&"a".repeat(129)).is_err());
+        for name in
+            ["", "a b", "a:b", "é", "a\n", "Host", "CONTENT-LENGTH", "Mcp-Session-Id", "x-prism-customer-id"]
+        {
+            assert!(header_name(name).is_err(), "{name}");
+        }
+        assert!(header_value(&"a".repeat(4096)).is_ok() && header_value(&"a".repeat(4097)).is_err());
+        assert!(header_value("Bearer ${TOKEN}").is_ok() && header_value("$5").is_ok());
+        for value in ["", " a", "a ", "a\nb", "é", "${", "${1}"] {
+            assert!(header_value(value).is_err(), "{value}");
+        }
     }
 
     #[test]

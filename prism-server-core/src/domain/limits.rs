@@ -18,6 +18,24 @@ pub const MODEL: usize = 255;
 pub const MCP_SERVERS: usize = 20;
 /// Most tools in the allowlist of an MCP server.
 pub const MCP_TOOLS: usize = 200;
+/// Most headers of an MCP server.
+pub const MCP_HEADERS: usize = 20;
+/// Longest value of a header of an MCP server, in bytes, before its variables are replaced.
+pub const HEADER_VALUE: usize = 4096;
+/// Longest request to an MCP server, in bytes.
+pub const MCP_REQUEST: usize = 4 * 1024 * 1024;
+/// Longest answer of an MCP server, or event of a stream of answers, in bytes.
+pub const MCP_ANSWER: usize = 16 * 1024 * 1024;
+/// Most requests to MCP servers that a deployment has open at a time, streams included.
+pub const MCP_CALLS: usize = 64;
+/// Longest request to a model, in bytes.
+pub const MODEL_REQUEST: usize = 32 * 1024 * 1024;
+/// Most calls of its model that a deployment has open at a time.
+pub const MODEL_CALLS: usize = 32;
+/// Longest time that the body of an agent's request may take to arrive.
+pub const OUTBOUND_BODY_TIME: Duration = Duration::from_secs(60);
+/// Longest error of a model or an MCP server that is passed on, in bytes; the rest is left out.
+pub const OUTBOUND_ERROR: usize = 64 * 1024;
 /// Most skills of a deployment.
 pub const SKILLS: usize = 20;
 /// Longest `SKILL.md`, in bytes.

@@ -17,6 +17,7 @@ pub mod secret;
 pub mod skill;
 pub mod tenant;
 pub mod thread;
+pub mod variables;
 pub mod workspace;
 
 /// A command that a state machine does not allow in its present state.

@@ -1,6 +1,6 @@
 //! Tenants, their API keys, and what a request may do.
 
-use prism_types::{ApiKeyId, TenantId, Timestamp};
+use prism_types::{ApiKeyId, TenantId, Timestamp, Usage};
 
 /// An owner of deployments, keys, secrets and credits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,16 +12,39 @@ pub struct Tenant {
     pub name: String,
     /// The credits left; `None`: unlimited.
     pub credits: Option<u64>,
+    /// The tokens that its agents have used; only [`Metered`] changes them.
+    pub used: Usage,
     /// When it was created.
     pub created_at: Timestamp,
     /// How often it was changed: the guard of every update.
     pub revision: u64,
 }
 
+/// What a call of a model has used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a record of one change: what meters builds it")]
+pub struct Metered {
+    /// Tokens sent to the model.
+    pub input_tokens: u64,
+    /// Tokens that the model answered.
+    pub output_tokens: u64,
+    /// What they cost.
+    pub credits: u64,
+}
+
 impl Tenant {
     /// Whether work may be started.
     pub fn has_credits(&self) -> bool {
         self.credits != Some(0)
+    }
+
+    /// Adds up what was used and takes its price from the credits, which end at 0. `most` is the greatest sum
+    /// that is kept; what is over it is left out.
+    pub fn meter(&mut self, metered: &Metered, most: u64) {
+        let add = |sum: u64, more: u64| sum.saturating_add(more).min(most);
+        self.used.input_tokens = add(self.used.input_tokens, metered.input_tokens);
+        self.used.output_tokens = add(self.used.output_tokens, metered.output_tokens);
+        self.credits = self.credits.map(|credits| credits.saturating_sub(metered.credits));
     }
 }
 

@@ -168,7 +168,7 @@ impl Agents {
 async fn start(core: &Core, deployment: &Deployment, spec: &Arc<AgentSpec>) -> Result<Agent, Failure> {
     let parts = Parts::of(core, deployment, spec)?;
     let started = async {
-        let program = parts.harness.program(setup(core, deployment, spec)).await;
+        let program = parts.harness.program(setup(core, deployment, spec).await?).await;
         let program = program.map_err(|error| failure(&error.code, error.message))?;
         let (instance, id) = (deployment.instance_id.clone(), deployment.id.clone());
         let request = SandboxRequest::new(instance, id, deployment.persistent).program(program);
@@ -237,7 +237,7 @@ impl<'a> Parts<'a> {
         sandbox: Arc<dyn SandboxInstance>,
     ) -> Result<Agent, Failure> {
         let skills = skills::refresh(core, &deployment.id, sandbox.as_ref()).await;
-        let mut preparation = Preparation::new(setup(core, deployment, spec), sandbox);
+        let mut preparation = Preparation::new(setup(core, deployment, spec).await?, sandbox);
         preparation.skills = skills.map_err(|error| failure("internal", error.to_string()))?;
         Ok(Agent { harness: self.harness.clone(), preparation })
     }
@@ -249,11 +249,11 @@ fn unavailable(core: &Core, kind: &SandboxType) -> Failure {
     failure("sandbox_unavailable", message)
 }
 
-fn setup(core: &Core, deployment: &Deployment, spec: &Arc<AgentSpec>) -> AgentSetup {
+async fn setup(core: &Core, deployment: &Deployment, spec: &Arc<AgentSpec>) -> Result<AgentSetup, Failure> {
     // The model of this version of the specification: the deployment may name a later one's.
     let (id, instance) = (deployment.id.clone(), deployment.instance_id.clone());
-    AgentSetup::new(id, instance, spec.clone(), core.resolved_model(spec))
-        .outbound(core.outbound(deployment, spec))
+    let outbound = core.outbound(deployment, spec).await?;
+    Ok(AgentSetup::new(id, instance, spec.clone(), core.resolved_model(spec)).outbound(outbound))
 }
 
 /// Writes what happened to an instance. It is for the operator: nothing waits on it, so a failure is only

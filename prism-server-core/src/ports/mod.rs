@@ -4,6 +4,7 @@
 //! of [`crate::testkit`] check it by the same tests that ours pass.
 
 mod clock;
+mod egress;
 mod harness;
 mod outbound;
 mod sandbox;
@@ -12,6 +13,7 @@ mod skill_fetcher;
 mod store;
 
 pub use clock::{Clock, SystemClock};
+pub use egress::{Egress, EgressBody, EgressError, EgressRequest, Reach};
 pub use harness::{
     AgentSetup, Harness, HarnessError, HarnessEvent, HarnessStep, Preparation, RunInput, StepStream,
     UserMessage,

@@ -8,8 +8,10 @@
 //! * An insert of something that exists is a [`StoreError::Conflict`].
 //! * An update names the revision that was read, in the record itself. Another revision in the store is a
 //!   [`StoreError::Conflict`], no record at all is [`StoreError::Missing`]: missing is not stale. The store
-//!   writes the record with its revision raised by one. An update never changes whom a record belongs to or
-//!   when it was created.
+//!   writes the record with its revision raised by one. An update never changes whom a record belongs to,
+//!   when it was created, or what a tenant has used.
+//! * Metering ([`Write::Meter`]) is never a conflict: it adds to what is there, whatever the revision. It
+//!   raises the revision, so that an update that was decided on former credits is a conflict.
 //! * What belongs to something is inserted after it: without its deployment, thread or run an insert is
 //!   [`StoreError::Missing`]. So nothing half-existing is left when a deployment is purged meanwhile. Tenants
 //!   are never removed and are not looked for.
@@ -40,7 +42,7 @@ use crate::domain::{
     run::Run,
     secret::SealedSecret,
     skill::SkillRecord,
-    tenant::{ApiKey, Tenant},
+    tenant::{ApiKey, Metered, Tenant},
     thread::Thread,
 };
 
@@ -80,6 +82,9 @@ pub enum Write {
     InsertTenant(Tenant),
     /// A changed tenant, guarded by its revision.
     UpdateTenant(Tenant),
+    /// Adds to what a tenant has used and takes its price from the credits, which end at 0 and stay unlimited
+    /// when they are. Whatever the revision is; it is raised. Sums and prices end at 2^63 - 1.
+    Meter(TenantId, Metered),
     /// A new API key; its id and hash must be unique.
     InsertApiKey(ApiKey),
     /// Revokes an API key of a tenant. Revoking a revoked key keeps its first date.

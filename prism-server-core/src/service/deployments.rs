@@ -16,6 +16,7 @@ use crate::{
         limits,
         tenant::Principal,
         thread::Thread,
+        variables::variables,
     },
     error::{Error, ErrorKind, Result},
     ids::NewId,
@@ -47,6 +48,7 @@ pub(crate) struct DeploymentChange {
 
 /// Creates a deployment; its agent is made ready in the background.
 pub(crate) async fn create(core: &Core, principal: &Principal, new: NewDeployment) -> Result<Deployment> {
+    require_variables(&new.spec)?;
     require_credits(core, &principal.tenant_id).await?;
     require_secrets(core, &principal.tenant_id, new.spec.secrets.values()).await?;
     let now = core.clock.now();
@@ -186,6 +188,7 @@ fn changed_spec(mut spec: AgentSpec, change: &DeploymentChange) -> Result<AgentS
         let message = format!("a deployment can have at most {} secrets", limits::SECRETS);
         return Err(Error::invalid(vec![Problem::new("$.secrets", message)]));
     }
+    require_variables(&spec)?;
     let SandboxUpdate { enabled, kind, persistent_filesystem, .. } = change.sandbox.clone();
     set(&mut spec.sandbox.enabled, enabled);
     set(&mut spec.sandbox.kind, kind);
@@ -203,6 +206,21 @@ fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
     }
+}
+
+/// Refuses headers of MCP servers that need a secret that the deployment does not name.
+fn require_variables(spec: &AgentSpec) -> Result<()> {
+    let mut problems = Vec::new();
+    for (index, server) in spec.mcp_servers.iter().enumerate() {
+        for (header, value) in &server.headers {
+            for variable in variables(value).filter(|variable| !spec.secrets.contains_key(*variable)) {
+                let path = format!("$.mcp_servers[{index}].headers[{header:?}]");
+                let message = format!("uses `${{{variable}}}`, but `secrets` has no `{variable}`");
+                problems.push(Problem::new(path, message));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::invalid(problems)) }
 }
 
 /// Refuses to start work for a tenant without credits.

@@ -5,7 +5,7 @@ use prism_types::{Problem, Secret, SecretRef, TenantId};
 use crate::{
     domain::{limits, secret::SealedSecret},
     error::{Error, Result},
-    ports::{Clock, Commit, SecretBox, Store, Write},
+    ports::{Clock, Commit, SecretBox, SecretBoxError, Store, Write},
 };
 
 /// Seals and stores the value of a secret, new or replaced.
@@ -40,6 +40,14 @@ pub(crate) async fn set(
 /// When the store fails.
 pub(crate) async fn list(store: &dyn Store, tenant_id: &TenantId) -> Result<Vec<SealedSecret>> {
     Ok(store.secrets(tenant_id).await?)
+}
+
+/// Opens a stored secret.
+///
+/// # Errors
+/// When the master key is not the one that it was sealed with, or the record is damaged.
+pub(crate) fn open(secret_box: &dyn SecretBox, secret: &SealedSecret) -> Result<Secret, SecretBoxError> {
+    secret_box.open(&context(&secret.tenant_id, &secret.reference), &secret.sealed)
 }
 
 /// Removes a secret.

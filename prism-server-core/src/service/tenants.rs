@@ -1,6 +1,6 @@
 //! Tenants: create, find, list, set credits.
 
-use prism_types::{Problem, TenantId};
+use prism_types::{Problem, TenantId, Usage};
 
 use super::{Attempt, with_retries};
 use crate::{
@@ -23,6 +23,7 @@ pub(crate) async fn create(store: &dyn Store, clock: &dyn Clock, name: &str) -> 
         id: TenantId::generate(),
         name: name.to_owned(),
         credits: None,
+        used: Usage::default(),
         created_at: clock.now(),
         revision: 0,
     };

@@ -37,6 +37,7 @@ where
     Fut: Future<Output = Arc<dyn Store>>,
 {
     accounts::tenants_have_unique_names(make().await).await;
+    accounts::metering_adds_up(make().await).await;
     accounts::api_keys_are_found_by_hash(make().await).await;
     accounts::secrets_are_replaced_and_removed(make().await).await;
     deployments::deployments_are_guarded_by_revisions(make().await).await;
@@ -60,6 +61,7 @@ where
     concurrency::a_read_sees_every_acknowledged_commit(make().await).await;
     concurrency::one_of_many_runs_starts(make().await).await;
     concurrency::no_update_is_lost(make().await).await;
+    concurrency::every_meter_counts(make().await).await;
     concurrency::pages_lose_and_repeat_nothing(make().await).await;
 }
 

@@ -1,5 +1,7 @@
 //! How a deployment is configured: runtime, sandbox, MCP servers, features; whole, and as changes.
 
+use std::{collections::BTreeMap, fmt};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{macros::setters, open_enum::open_enum};
@@ -71,7 +73,8 @@ setters!(Sandbox {
 });
 
 /// An MCP server whose tools the agent may use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// `Debug` leaves out the values of headers.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -92,12 +95,23 @@ pub struct McpServer {
         schemars(length(max = 200), inner(length(min = 1, max = 255), regex(pattern = r"^[^\u0000]*$")))
     )]
     pub tools: Option<Vec<String>>,
+    /// Headers for requests to the server, at most 20. A value has 1 to 4,096 printable ASCII characters;
+    /// `${NAME}` in it stands for the secret NAME of the deployment's `secrets`. The agent never sees the values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            inner(length(min = 1, max = 4096), regex(pattern = r"^[!-~]([ -~]*[!-~])?$")),
+            extend("maxProperties" = 20, "propertyNames" = { "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$" })
+        )
+    )]
+    pub headers: BTreeMap<String, String>,
 }
 
 impl McpServer {
     /// A server all of whose tools may be used.
     pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
-        Self { name: name.into(), url: url.into(), tools: None }
+        Self { name: name.into(), url: url.into(), tools: None, headers: BTreeMap::new() }
     }
 
     /// Allows only these tools.
@@ -105,6 +119,22 @@ impl McpServer {
     pub fn tools<T: Into<String>>(mut self, tools: impl IntoIterator<Item = T>) -> Self {
         self.tools = Some(tools.into_iter().map(Into::into).collect());
         self
+    }
+
+    /// Adds a header. Do not write a credential into `value`: write `${NAME}`, and set the secret NAME.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.insert(name.into(), value.into());
+        self
+    }
+}
+
+impl fmt::Debug for McpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, url, tools, headers } = self;
+        let headers: Vec<_> = headers.keys().collect();
+        let mut server = f.debug_struct("McpServer");
+        server.field("name", name).field("url", url).field("tools", tools).field("headers", &headers).finish()
     }
 }
 

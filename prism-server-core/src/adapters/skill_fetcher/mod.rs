@@ -7,7 +7,7 @@
 //! [`GuardedFetcherBuilder::development_origin`].
 
 pub mod guard;
-mod origin;
+pub(in crate::adapters) mod origin;
 
 use std::{sync::Arc, time::Duration};
 

@@ -4,7 +4,7 @@ use url::Url;
 
 /// Where the URLs of one origin are fetched from instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Replacement {
+pub(in crate::adapters) struct Replacement {
     /// The origin in URLs.
     origin: Url,
     /// The origin that is asked.
@@ -20,12 +20,12 @@ pub(super) struct Replacement {
 pub struct InvalidOrigin(String);
 
 impl Replacement {
-    pub(super) fn new(origin: &str, target: &str) -> Result<Self, InvalidOrigin> {
+    pub(in crate::adapters) fn new(origin: &str, target: &str) -> Result<Self, InvalidOrigin> {
         Ok(Self { origin: parse(origin)?, target: parse(target)? })
     }
 
     /// Where to fetch a URL of this origin; `None` when it is of another.
-    pub(super) fn apply(&self, url: &Url) -> Option<Url> {
+    pub(in crate::adapters) fn apply(&self, url: &Url) -> Option<Url> {
         if url.origin() != self.origin.origin() {
             return None;
         }

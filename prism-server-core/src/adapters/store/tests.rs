@@ -39,7 +39,7 @@ mod equivalence {
             instance::{Instance, InstanceState},
             run::{Run, RunState},
             skill::SkillRecord,
-            tenant::{ApiKey, Tenant},
+            tenant::{ApiKey, Metered, Tenant},
         },
         ports::{DeploymentFilter, ListQuery, Write},
         testkit::store::{Recorder, commit, records::*},
@@ -51,7 +51,7 @@ mod equivalence {
     /// A write of each kind, made of small numbers.
     fn write() -> impl Strategy<Value = Write> {
         // A purge takes away what the others work on, so it is rare.
-        let kind = prop_oneof![40 => 0..23_u32, 1 => Just(23)];
+        let kind = prop_oneof![40 => 0..24_u32, 1 => Just(24)];
         (kind, 0..IDS, 0..IDS, 0..4_u32, any::<bool>()).prop_map(|(kind, a, b, number, flag)| {
             let revision = u64::from(number % 2);
             let text = flag.then(|| format!("text {number}"));
@@ -96,6 +96,10 @@ mod equivalence {
                 20 => Write::Append(NewEvent { run_id, ..event(a, "{}") }),
                 21 => Write::TrimEvents(id("dep_", a), number),
                 22 => Write::TouchRun(id("run_", a)),
+                23 => Write::Meter(
+                    id("ten_", a),
+                    Metered { input_tokens: large, output_tokens: 3, credits: large / 3 },
+                ),
                 _ => Write::PurgeDeployment(id("dep_", a)),
             }
         })

@@ -161,18 +161,29 @@ fn updated_features(update: FeaturesUpdate) -> Features {
 
 fn mcp_servers(node: Node<'_>) -> Option<Vec<McpServer>> {
     let servers = node.list(limits::MCP_SERVERS, |node| {
-        let object = node.object(&["name", "url", "tools"])?;
+        let object = node.object(&["name", "url", "tools", "headers"])?;
         let name = object.required("name", |node| node.parse(checks::slug));
         let url = object.required("url", |node| node.parse(checks::http_url));
         let tools =
             object.optional("tools", |node| node.list(limits::MCP_TOOLS, |node| node.label(1..=LABEL)));
-        let server = McpServer::new(name?, url?);
-        Some(match tools {
-            Some(tools) => server.tools(tools),
-            None => server,
-        })
+        let headers = object.optional("headers", headers);
+        let mut server = McpServer::new(name?, url?);
+        server.tools = tools;
+        server.headers = headers.unwrap_or_default();
+        Some(server)
     })?;
     distinct_names(node, servers, |server| &server.name)
+}
+
+fn headers(node: Node<'_>) -> Option<BTreeMap<String, String>> {
+    let headers =
+        node.map(limits::MCP_HEADERS, checks::header_name, |node| node.parse(checks::header_value))?;
+    let mut names: Vec<_> = headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return node.refuse(format!("has the header `{}` twice, in different spellings", pair[0]));
+    }
+    Some(headers.into_iter().collect())
 }
 
 fn skills(node: Node<'_>) -> Option<Vec<SkillDraft>> {
@@ -272,6 +283,7 @@ mod tests {
         ) {
             let mut server = McpServer::new("media", "https://example.com/mcp");
             server.tools = tools;
+            server = server.header("Authorization", "Bearer ${TOKEN}");
             let mut request = CreateDeployment::new(customer, "Agent", prompt)
                 .runtime(Runtime::Scripted)
                 .sandbox(Sandbox::default().persistent_filesystem(persistent))
@@ -301,7 +313,8 @@ mod tests {
             "runtime": "hermess",
             "model": "claude",
             "sandbox": {"enabled": "yes", "kind": "docker"},
-            "mcp_servers": [{"name": "a b", "url": "ftp://x"}],
+            "mcp_servers": [{"name": "a b", "url": "ftp://x",
+                "headers": {"Host": "x", "A": "${", "B": 7, "C": "x", "c": "y"}}],
             "skills": [{"name": "a", "source": "url", "path": "x"}, {"name": "b", "source": "file", "path": "../x"}],
             "secrets": {"1A": "sec_a", "B": "token"},
             "features": {"memory": 1},
@@ -318,6 +331,9 @@ mod tests {
             "$.sandbox.kind is not a known field",
             "$.mcp_servers[0].name must be 1 to 64",
             "$.mcp_servers[0].url must be an absolute http or https URL",
+            "$.mcp_servers[0].headers.Host the name must not be `host`",
+            "$.mcp_servers[0].headers.A must have the name of a variable",
+            "$.mcp_servers[0].headers.B must be a string, but is a number",
             "$.skills[0].path does not go with the source `url`",
             "$.skills[0].url is required",
             "$.skills[1].path must be a path inside the workspace",
@@ -328,7 +344,7 @@ mod tests {
         ] {
             assert!(told.iter().any(|problem| problem.starts_with(expected)), "{expected}: {told:#?}");
         }
-        assert_eq!(told.len(), 16, "{told:#?}");
+        assert_eq!(told.len(), 19, "{told:#?}");
     }
 
     #[test]

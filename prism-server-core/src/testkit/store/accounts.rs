@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use prism_types::Usage;
+
 use super::{
     commit, is_conflict, is_missing,
     records::{api_key, at, id, secret, tenant},
 };
 use crate::{
-    domain::tenant::{ApiKey, Scope, Tenant},
+    domain::tenant::{ApiKey, Metered, Scope, Tenant},
     ports::{ListQuery, Store, Write},
 };
 
@@ -45,6 +47,40 @@ pub async fn tenants_have_unique_names(store: Arc<dyn Store>) {
     assert_eq!(page(None, 1).await.unwrap(), [tenant(2)]);
     assert_eq!(page(Some(id("ten_", 2)), 10).await.unwrap(), [kept]);
     assert_eq!(page(None, 0).await.unwrap(), []);
+}
+
+/// What is metered is added up, whatever the revision; credits end at 0, unlimited ones stay so, and no update
+/// changes what was used.
+pub async fn metering_adds_up(store: Arc<dyn Store>) {
+    let store = store.as_ref();
+    let limited = Tenant { credits: Some(10), ..tenant(1) };
+    commit(store, [Write::InsertTenant(limited.clone()), Write::InsertTenant(tenant(2))]).await.unwrap();
+    let meter = |number, input_tokens, output_tokens, credits| {
+        let metered = Metered { input_tokens, output_tokens, credits };
+        commit(store, [Write::Meter(id("ten_", number), metered)])
+    };
+    let read = |number| async move {
+        let Tenant { credits, used: Usage { input_tokens, output_tokens, .. }, revision, .. } =
+            store.tenant(&id("ten_", number)).await.unwrap().unwrap();
+        (credits, input_tokens, output_tokens, revision)
+    };
+    meter(1, 3, 4, 7).await.unwrap();
+    assert_eq!(read(1).await, (Some(3), 3, 4, 1));
+    is_conflict(commit(store, [Write::UpdateTenant(limited.clone())]).await, "tenant");
+    meter(1, 1, 0, 3).await.unwrap();
+    assert_eq!(read(1).await, (Some(0), 4, 4, 2));
+    meter(1, 1, 1, 1).await.unwrap();
+    assert_eq!(read(1).await, (Some(0), 5, 5, 3));
+    let filled = Tenant { credits: Some(8), revision: 3, ..limited };
+    commit(store, [Write::UpdateTenant(filled)]).await.unwrap();
+    assert_eq!(read(1).await, (Some(8), 5, 5, 4), "an update sets credits and not what was used");
+
+    meter(2, 1, 1, u64::MAX).await.unwrap();
+    assert_eq!(read(2).await, (None, 1, 1, 1));
+    meter(2, u64::MAX, u64::MAX - 1, 0).await.unwrap();
+    let most = i64::MAX.unsigned_abs();
+    assert_eq!(read(2).await, (None, most, most, 2));
+    is_missing(meter(9, 1, 1, 1).await, "tenant");
 }
 
 /// API keys are found by hash, revoked or not, and keep the date of their first revocation.

@@ -10,7 +10,7 @@ use super::{
     records::{at, deployment, event, id, run, tenant, whole_deployment},
 };
 use crate::{
-    domain::tenant::Tenant,
+    domain::tenant::{Metered, Tenant},
     ports::{DeploymentFilter, ListQuery, Store, StoreError, Write},
 };
 
@@ -121,6 +121,29 @@ pub async fn no_update_is_lost(store: Arc<dyn Store>) {
     let tenant = store.tenant(&one).await.unwrap().unwrap();
     assert_eq!((tenant.credits, tenant.revision), (Some(CALLERS.into()), CALLERS.into()));
     assert_eq!(tenant.created_at, at(1));
+}
+
+/// Of many that meter one tenant at once, every one counts, and credits end at 0.
+pub async fn every_meter_counts(store: Arc<dyn Store>) {
+    const METERS: u32 = 100;
+    let [enough, too_few] = [1, 2].map(|number| id::<TenantId>("ten_", number));
+    let tenants =
+        [(1, 1000), (2, 50)].map(|(number, credits)| Tenant { credits: Some(credits), ..tenant(number) });
+    commit(store.as_ref(), tenants.map(Write::InsertTenant)).await.unwrap();
+    let mut callers = JoinSet::new();
+    for _ in 0..METERS {
+        let (store, tenants) = (Arc::clone(&store), [enough.clone(), too_few.clone()]);
+        let metered = Metered { input_tokens: 3, output_tokens: 5, credits: 8 };
+        callers.spawn(async move {
+            commit(store.as_ref(), tenants.map(|tenant| Write::Meter(tenant, metered))).await.unwrap();
+        });
+    }
+    callers.join_all().await;
+    for (tenant, left) in [(enough, 200), (too_few, 0)] {
+        let tenant = store.tenant(&tenant).await.unwrap().unwrap();
+        assert_eq!((tenant.credits, tenant.revision), (Some(left), METERS.into()));
+        assert_eq!((tenant.used.input_tokens, tenant.used.output_tokens), (300, 500));
+    }
 }
 
 /// Whoever pages through a list while others insert into it sees what was there at the start exactly once.

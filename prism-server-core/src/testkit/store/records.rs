@@ -39,6 +39,7 @@ pub fn tenant(number: u32) -> Tenant {
         id: id("ten_", number),
         name: format!("tenant {number}"),
         credits: None,
+        used: Usage::default(),
         created_at: at(number),
         revision: 0,
     }

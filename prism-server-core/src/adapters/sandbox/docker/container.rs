@@ -75,6 +75,9 @@ pub(super) fn specification(
         user: Some(user()),
         working_dir: Some(WORKSPACE.to_owned()),
         hostname: Some("sandbox".to_owned()),
+        // The mode `none` isolates already. This spares the engine a network that has nothing in it, which is
+        // half the time of a start; the loopback comes with the name space.
+        network_disabled: Some(true),
         labels: Some(labels(owner, request)),
         host_config: Some(host_config(limits, request)),
         ..Default::default()

@@ -115,7 +115,7 @@ pub fn is_refusal(error: &reqwest::Error) -> bool {
 }
 
 /// What holds for every URL of a user, wherever it leads.
-pub(super) fn check_form(url: &Url) -> Result<(), Refusal> {
+pub(in crate::adapters) fn check_form(url: &Url) -> Result<(), Refusal> {
     let fits = matches!(url.scheme(), "http" | "https")
         && url.host().is_some()
         && url.username().is_empty()
@@ -125,7 +125,7 @@ pub(super) fn check_form(url: &Url) -> Result<(), Refusal> {
 }
 
 /// A client without anything that acts by itself; it connects anywhere.
-pub(super) fn plain_client() -> ClientBuilder {
+pub(in crate::adapters) fn plain_client() -> ClientBuilder {
     Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())

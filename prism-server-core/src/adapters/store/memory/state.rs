@@ -20,7 +20,7 @@ use crate::{
         run::{Run, RunState},
         secret::SealedSecret,
         skill::SkillRecord,
-        tenant::{ApiKey, Tenant},
+        tenant::{ApiKey, Metered, Tenant},
         thread::Thread,
     },
     ports::{Commit, StoreError, StoreResult, Write},
@@ -143,6 +143,7 @@ impl Change<'_> {
         match write {
             Write::InsertTenant(tenant) => self.insert_tenant(tenant),
             Write::UpdateTenant(tenant) => self.update_tenant(tenant),
+            Write::Meter(tenant, metered) => self.meter(&tenant, &metered),
             Write::InsertApiKey(key) => self.insert_api_key(key),
             Write::RevokeApiKey(tenant, key, at) => self.revoke_api_key(&tenant, &key, at),
             Write::PutSecret(secret) => {
@@ -220,8 +221,17 @@ impl Change<'_> {
         if self.state.tenants.values().any(|other| other.name == tenant.name && other.id != tenant.id) {
             return Err(StoreError::Conflict("tenant"));
         }
-        let tenant = Tenant { created_at: before.created_at, revision: tenant.revision + 1, ..tenant };
+        let (used, created_at) = (before.used, before.created_at);
+        let tenant = Tenant { used, created_at, revision: tenant.revision + 1, ..tenant };
         self.put(|state| &mut state.tenants, tenant.id.clone(), tenant);
+        Ok(())
+    }
+
+    fn meter(&mut self, id: &TenantId, metered: &Metered) -> StoreResult<()> {
+        let mut tenant = self.state.tenants.get(id).cloned().ok_or(StoreError::Missing("tenant"))?;
+        tenant.meter(metered, i64::MAX.unsigned_abs());
+        tenant.revision += 1;
+        self.put(|state| &mut state.tenants, id.clone(), tenant);
         Ok(())
     }
 
@@ -407,6 +417,8 @@ fn existed(noun: &'static str, exists: bool) -> StoreResult<()> {
 fn check_tenant(tenant: &Tenant) -> StoreResult<()> {
     storable(tenant.revision, "tenants.revision")?;
     storable(tenant.credits.unwrap_or(0), "tenants.credits")?;
+    storable(tenant.used.input_tokens, "tenants.input_tokens")?;
+    storable(tenant.used.output_tokens, "tenants.output_tokens")?;
     Ok(())
 }
 

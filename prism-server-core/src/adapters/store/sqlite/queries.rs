@@ -3,7 +3,7 @@
 /// The columns of a table in the order in which [`super::rows`] reads them.
 macro_rules! columns {
     (tenants) => {
-        "id, name, credits, created_at, revision"
+        "id, name, credits, created_at, revision, input_tokens, output_tokens"
     };
     (api_keys) => {
         "id, tenant_id, name, hash, scopes, created_at, revoked_at"
@@ -99,13 +99,18 @@ queries! {
 mod tests {
     use rusqlite::Connection;
 
-    use super::*;
+    use super::{super::migrations, *};
+
+    fn database() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrations::run(&mut connection).unwrap();
+        connection
+    }
 
     /// What makes reads slow as tables grow: a pass over a table or an index, or a sort.
     #[test]
     fn every_query_is_a_range_of_one_index() {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(include_str!("migrations/0001_initial.sql")).unwrap();
+        let connection = database();
         for (name, sql) in ALL {
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             for parameter in 1..=statement.parameter_count() {
@@ -122,8 +127,7 @@ mod tests {
 
     #[test]
     fn a_query_uses_the_index_made_for_it() {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(include_str!("migrations/0001_initial.sql")).unwrap();
+        let connection = database();
         for (sql, index) in [
             (DEPLOYMENTS, "deployments_of_tenant (tenant_id=? AND id<?)"),
             (DEPLOYMENTS_OF_CUSTOMER, "deployments_of_customer (tenant_id=? AND customer_id=? AND id<?)"),

@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use prism_types::{Attachment, Timestamp};
+use prism_types::{Attachment, Timestamp, Usage};
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, types::FromSql};
 use serde::de::DeserializeOwned;
 
@@ -161,6 +161,9 @@ impl Record for Tenant {
             credits: columns.number_or_null(2)?,
             created_at: columns.instant(3)?,
             revision: columns.number(4)?,
+            used: Usage::default()
+                .input_tokens(columns.number::<u64>(5)?)
+                .output_tokens(columns.number::<u64>(6)?),
         })
     }
 }
@@ -314,7 +317,7 @@ impl Record for Run {
             attempts: columns.number(5)?,
             checkpoint: columns.get(6)?,
             read_position: columns.number(7)?,
-            usage: prism_types::Usage::default().input_tokens(input).output_tokens(output),
+            usage: Usage::default().input_tokens(input).output_tokens(output),
             error: columns.json_or_null(10)?,
             created_at: columns.instant(11)?,
             ended_at: columns.instant_or_null(12)?,

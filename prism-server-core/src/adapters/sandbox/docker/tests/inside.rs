@@ -36,12 +36,15 @@ def attempt(name, call):
     try: call(); out[name] = 'works'
     except OSError as error: out[name] = error.strerror
 attempt('connect', lambda: socket.create_connection(('192.0.2.1', 80), 5))
+own = socket.create_server(('127.0.0.1', 0))
+attempt('loopback', lambda: socket.create_connection(own.getsockname(), 5))
 attempt('raw', lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
 ",
         )
         .await;
     assert_eq!(out["interfaces"], serde_json::json!(["lo"]));
     assert_eq!(out["connect"], "Network is unreachable");
+    assert_eq!(out["loopback"], "works");
     assert_eq!(out["raw"], "Operation not permitted");
 }
 

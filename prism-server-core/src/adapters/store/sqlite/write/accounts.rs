@@ -7,7 +7,7 @@ use super::{super::super::storable, execute, existed, failed, insert, millis, up
 use crate::{
     domain::{
         secret::SealedSecret,
-        tenant::{ApiKey, Tenant},
+        tenant::{ApiKey, Metered, Tenant},
     },
     ports::StoreResult,
 };
@@ -17,8 +17,17 @@ pub(super) fn insert_tenant(connection: &Connection, tenant: &Tenant) -> StoreRe
     insert(
         connection,
         "tenant",
-        "INSERT INTO tenants (id, name, credits, created_at, revision) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![tenant.id.as_str(), tenant.name, credits(tenant)?, tenant.created_at.as_millis(), revision],
+        "INSERT INTO tenants (id, name, credits, created_at, revision, input_tokens, output_tokens)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            tenant.id.as_str(),
+            tenant.name,
+            credits(tenant)?,
+            tenant.created_at.as_millis(),
+            revision,
+            storable(tenant.used.input_tokens, "tenants.input_tokens")?,
+            storable(tenant.used.output_tokens, "tenants.output_tokens")?,
+        ],
     )?;
     Ok(())
 }
@@ -32,6 +41,28 @@ pub(super) fn update_tenant(connection: &Connection, tenant: &Tenant) -> StoreRe
         params![tenant.id.as_str(), revision, tenant.name, credits(tenant)?],
         ("SELECT 1 FROM tenants WHERE id = ?1", tenant.id.as_str()),
     )
+}
+
+/// Adds up. SQLite makes a sum that is too large a floating-point number, so it is looked at beforehand.
+pub(super) fn meter(connection: &Connection, id: &TenantId, metered: &Metered) -> StoreResult<()> {
+    let most = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let found = execute(
+        connection,
+        "UPDATE tenants SET
+             input_tokens = iif(input_tokens > ?5 - ?2, ?5, input_tokens + ?2),
+             output_tokens = iif(output_tokens > ?5 - ?3, ?5, output_tokens + ?3),
+             credits = max(credits - ?4, 0),
+             revision = revision + 1
+         WHERE id = ?1",
+        params![
+            id.as_str(),
+            most(metered.input_tokens),
+            most(metered.output_tokens),
+            most(metered.credits),
+            i64::MAX,
+        ],
+    );
+    existed("tenant", found.map_err(|error| failed(&error))? > 0)
 }
 
 pub(super) fn insert_api_key(connection: &Connection, key: &ApiKey) -> StoreResult<()> {

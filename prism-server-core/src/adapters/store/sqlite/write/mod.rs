@@ -21,6 +21,7 @@ pub(super) fn apply(connection: &Connection, write: Write, events: &mut Vec<Logg
     match write {
         Write::InsertTenant(tenant) => accounts::insert_tenant(connection, &tenant),
         Write::UpdateTenant(tenant) => accounts::update_tenant(connection, &tenant),
+        Write::Meter(tenant, metered) => accounts::meter(connection, &tenant, &metered),
         Write::InsertApiKey(key) => accounts::insert_api_key(connection, &key),
         Write::RevokeApiKey(tenant, key, at) => accounts::revoke_api_key(connection, &tenant, &key, at),
         Write::PutSecret(secret) => accounts::put_secret(connection, &secret),

@@ -1,0 +1,123 @@
+//! Requests to the outside, by two clients: one that the [`guard`](super::skill_fetcher::guard) keeps on public
+//! addresses, for URLs of users, and one that goes anywhere, for URLs of the operator.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{FutureExt, StreamExt};
+use http::Response;
+use reqwest::Client;
+
+use super::skill_fetcher::{
+    BuildError,
+    guard::{self, Guard, Lookup, SystemLookup},
+    origin::Replacement,
+};
+use crate::ports::{BoxFuture, Egress, EgressBody, EgressError, EgressRequest, Reach};
+
+/// How long a connection to a host of the operator may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer may be silent: before its head, and between two pieces.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// Sends requests over HTTP/1.1 and HTTP/2. A connection may take 10 seconds to be made (5 for URLs of users), an
+/// answer may be silent for 5 minutes, and may last as long as it likes.
+#[derive(Clone)]
+pub struct HttpEgress {
+    guard: Guard,
+    guarded: Client,
+    unguarded: Client,
+    replacements: Vec<Replacement>,
+}
+
+/// Settings of an [`HttpEgress`].
+#[must_use]
+pub struct HttpEgressBuilder {
+    guard: Guard,
+    origins: Vec<(String, String)>,
+    silence: Duration,
+}
+
+impl HttpEgress {
+    /// The settings.
+    pub fn builder() -> HttpEgressBuilder {
+        let guard = Guard::new(Arc::new(SystemLookup));
+        HttpEgressBuilder { guard, origins: Vec::new(), silence: SILENCE }
+    }
+
+    async fn ask(&self, request: EgressRequest) -> Result<Response<EgressBody>, EgressError> {
+        let EgressRequest { reach, method, url, headers, body } = request;
+        let replaced = self.replacements.iter().find_map(|replacement| replacement.apply(&url));
+        let (client, url) = match (reach, replaced) {
+            (Reach::Anywhere, _) => (&self.unguarded, url),
+            (Reach::Public, Some(replaced)) => {
+                guard::check_form(&url).map_err(|_| EgressError::Forbidden)?;
+                (&self.unguarded, replaced)
+            }
+            (Reach::Public, None) => {
+                self.guard.check(&url).map_err(|_| EgressError::Forbidden)?;
+                (&self.guarded, url)
+            }
+        };
+        let answer = client.request(method, url).headers(headers).body(body).send().await;
+        let answer = answer.map_err(|error| match error {
+            error if guard::is_refusal(&error) => EgressError::Forbidden,
+            error if error.is_timeout() && !error.is_connect() => EgressError::TimedOut,
+            _ => EgressError::Unreachable,
+        })?;
+        let mut response = Response::new(());
+        *response.status_mut() = answer.status();
+        *response.headers_mut() = answer.headers().clone();
+        let body = answer.bytes_stream().map(|piece| {
+            piece.map_err(
+                |error| if error.is_timeout() { EgressError::TimedOut } else { EgressError::BrokenOff },
+            )
+        });
+        Ok(response.map(|()| body.boxed()))
+    }
+}
+
+impl Egress for HttpEgress {
+    fn send(&self, request: EgressRequest) -> BoxFuture<'_, Result<Response<EgressBody>, EgressError>> {
+        self.ask(request).boxed()
+    }
+}
+
+impl HttpEgressBuilder {
+    /// Sends requests for URLs of `origin`, where users give them, to `target` instead, wherever that is: for
+    /// development, where an MCP server runs on the machine itself. Path and query are kept.
+    ///
+    /// Both are origins in canonical spelling, such as `https://example.com` and `http://127.0.0.1:9000`.
+    pub fn development_origin(mut self, origin: impl Into<String>, target: impl Into<String>) -> Self {
+        self.origins.push((origin.into(), target.into()));
+        self
+    }
+
+    /// Looks names of users' URLs up with `lookup`. Default: as the system does.
+    pub fn lookup(mut self, lookup: Arc<dyn Lookup>) -> Self {
+        self.guard = Guard::new(lookup);
+        self
+    }
+
+    /// Sets how long an answer may be silent. Default: 5 minutes.
+    pub fn silence(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
+    }
+
+    /// The egress.
+    ///
+    /// # Errors
+    /// When a development origin is not an origin, or the HTTP client cannot be made.
+    pub fn build(self) -> Result<HttpEgress, BuildError> {
+        let replacements = self.origins.iter().map(|(origin, target)| Replacement::new(origin, target));
+        // Every request of a user is looked up and checked anew; the hosts of the operator are few and known,
+        // so their connections are kept.
+        let unguarded = guard::plain_client().connect_timeout(CONNECT_TIMEOUT).pool_max_idle_per_host(32);
+        Ok(HttpEgress {
+            replacements: replacements.collect::<Result<_, _>>()?,
+            guarded: self.guard.client().read_timeout(self.silence).build()?,
+            unguarded: unguarded.read_timeout(self.silence).build()?,
+            guard: self.guard,
+        })
+    }
+}

@@ -15,6 +15,8 @@
 # this machine's settings (index, mirror, proxy, certificates); the build itself needs no network.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# What is installed is said where the gateway's part of the protocol is.
+release=$here/../../prism-server-core/src/adapters/harness/hermes/release
 
 suite=bookworm
 python=3.11
@@ -22,7 +24,7 @@ python=3.11
 # for there is no network to use it on.
 packages=(ca-certificates git python3 ripgrep tini)
 base=prism-debian:$suite
-version=$(sed -n 's/^hermes-agent.*==//p' "$here/requirements.txt")
+version=$(sed -n 's/^hermes-agent.*==//p' "$release/requirements.txt")
 image=prism-hermes:$version
 
 say() { printf '== %s\n' "$*" >&2; }
@@ -95,7 +97,7 @@ download_wheels() {
     python3 -m pip download --quiet --disable-pip-version-check --dest "$work/context/wheels" \
         --only-binary :all: --implementation cp --python-version "$python" \
         "${platforms[@]}" --platform "manylinux2014_$machine" \
-        --requirement "$here/requirements.txt" --constraint "$here/constraints.txt"
+        --requirement "$release/requirements.txt" --constraint "$release/constraints.txt"
     # pip installs the others, from its own wheel.
     python3 -m pip download --quiet --disable-pip-version-check --dest "$work/context/wheels" --no-deps \
         --only-binary :all: 'pip>=25'
@@ -107,7 +109,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/context/wheels"
 make_base
 download_wheels
-cp "$here"/{Dockerfile,requirements.txt,constraints.txt} "$work/context/"
+cp "$here/Dockerfile" "$release"/{requirements,constraints}.txt "$work/context/"
 say "image: building $image"
 docker build --quiet --build-arg "BASE=$base" --tag "$image" "$work/context" >&2
 size=$(docker image inspect --format '{{.Size}}' "$image")

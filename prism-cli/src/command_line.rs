@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::{admin, failure::Failure, remote, serve};
+use crate::{admin, doctor, failure::Failure, remote, runtime, serve};
 
 /// Serve, administer and use the Prism agent platform: one agent for each customer.
 ///
-/// `serve` runs a server. `tenants`, `keys` and `secrets` work on its data directory, also while it runs. All
+/// `serve` runs a server. `doctor` says what agents can run on this machine, and `runtime` installs what they run
+/// on. `tenants`, `keys` and `secrets` work on the server's data directory, also while it runs. All
 /// other commands talk to a server over HTTP: they take its URL from PRISM_BASE_URL and the API key from
 /// PRISM_API_KEY.
 #[derive(Debug, Parser)]
@@ -30,6 +31,8 @@ An environment variable that is empty counts as not set.";
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Doctor(doctor::Arguments),
+    Runtime(runtime::Arguments),
     Tenants(admin::tenants::Arguments),
     Keys(admin::keys::Arguments),
     Secrets(admin::secrets::Arguments),
@@ -56,6 +59,8 @@ pub(crate) fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Runtime(arguments) => runtime::run(arguments),
         Command::Tenants(arguments) => admin::tenants::run(arguments),
         Command::Keys(arguments) => admin::keys::run(arguments),
         Command::Secrets(arguments) => admin::secrets::run(arguments),

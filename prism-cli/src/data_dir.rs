@@ -1,4 +1,14 @@
-//! The data directory: a database, a master key and a lock.
+//! The data directory.
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `prism.db` | the database |
+//! | `master.key` | the key that seals secrets |
+//! | `prism.lock` | held by the server that works on the directory |
+//! | `identity` | the name by which the server knows its own containers |
+//! | `agents/` | what agents are given by the server: a folder for each |
+//! | `processes/` | agents that run as processes: a folder for each |
+//! | `runtimes/` | the software that they run on |
 
 use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
@@ -19,6 +29,10 @@ use crate::{environment, failure::Failure};
 
 const DATABASE: &str = "prism.db";
 const KEY_FILE: &str = "master.key";
+const RUNTIMES: &str = "runtimes";
+const AGENTS: &str = "agents";
+const PROCESSES: &str = "processes";
+const IDENTITY: &str = "identity";
 const LOCK_FILE: &str = "prism.lock";
 const KEY_VARIABLE: &str = "PRISM_MASTER_KEY";
 
@@ -50,6 +64,11 @@ impl DataDir {
             Failure::new(message).advice("Choose another one by --data-dir.")
         })?;
         Ok(Self { path: path.to_owned() })
+    }
+
+    /// A directory that need not exist.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
     }
 
     /// The directory of a server that was started at least once.
@@ -93,6 +112,44 @@ impl DataDir {
             }
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
+    }
+
+    /// Where runtimes are installed.
+    pub(crate) fn runtimes(&self) -> PathBuf {
+        self.absolute().join(RUNTIMES)
+    }
+
+    /// Where agents get what the server gives them.
+    pub(crate) fn agents(&self) -> PathBuf {
+        self.absolute().join(AGENTS)
+    }
+
+    /// Where agents that are processes live.
+    pub(crate) fn processes(&self) -> PathBuf {
+        self.absolute().join(PROCESSES)
+    }
+
+    /// The name by which the server knows its own containers, which is made on the first start.
+    ///
+    /// # Errors
+    /// When the file cannot be read or made.
+    pub(crate) fn identity(&self) -> Result<String, Failure> {
+        let path = self.path.join(IDENTITY);
+        let failed = |error| Failure::new(format!("{} cannot be used: {error}", path.display()));
+        match std::fs::read_to_string(&path) {
+            Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let identity = uuid::Uuid::now_v7().simple().to_string();
+        std::fs::write(&path, format!("{identity}\n")).map_err(failed)?;
+        Ok(identity)
+    }
+
+    /// Processes and containers have working directories of their own.
+    fn absolute(&self) -> PathBuf {
+        std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone())
     }
 
     /// Opens the database, which is created when there is none. Blocks.

@@ -156,6 +156,16 @@ impl Builder {
     /// Adds a provider of models, or replaces the one of the same name. It gets the calls of deployments whose
     /// model starts with `name/`; the provider `*` gets those of all other deployments. Default: none, so that
     /// every call of a model is refused.
+    ///
+    /// ```
+    /// use prism_server_core::{Builder, InvalidProvider, Prices, Provider};
+    ///
+    /// fn with_provider(builder: Builder, key: &str) -> Result<Builder, InvalidProvider> {
+    ///     let provider = Provider::new("https://api.example.com/v1", Some(key.into()))?;
+    ///     // Credits for 1,000,000 tokens.
+    ///     Ok(builder.provider("anthropic", provider.prices(Prices { input: 3_000_000, output: 15_000_000 })))
+    /// }
+    /// ```
     pub fn provider(mut self, name: impl Into<String>, provider: Provider) -> Self {
         self.providers.insert(name.into(), provider);
         self
@@ -175,8 +185,13 @@ impl Builder {
     }
 
     /// Adds sandboxes of a kind, or replaces those of the same kind.
-    pub fn sandbox(mut self, sandbox: impl Sandbox) -> Self {
-        self.sandboxes.insert(sandbox.kind().to_string(), Arc::new(sandbox));
+    pub fn sandbox(self, sandbox: impl Sandbox) -> Self {
+        self.shared_sandbox(Arc::new(sandbox))
+    }
+
+    /// As [`Builder::sandbox`], with sandboxes that others use as well.
+    pub fn shared_sandbox(mut self, sandbox: Arc<dyn Sandbox>) -> Self {
+        self.sandboxes.insert(sandbox.kind().to_string(), sandbox);
         self
     }
 
@@ -201,13 +216,9 @@ impl Builder {
             None => Arc::new(HttpEgress::builder().build().map_err(Error::internal)?),
         };
         let tasks = TaskTracker::new();
-        let outbounds = Outbounds::new(Gateway {
-            store: store.clone(),
-            secret_box: self.secret_box.clone(),
-            egress,
-            providers: self.providers,
-            tasks: tasks.clone(),
-        });
+        let secret_box = self.secret_box.clone();
+        let gateway = Gateway::new(store.clone(), secret_box, egress, self.providers, tasks.clone());
+        let outbounds = Outbounds::new(gateway);
         default_part(&mut self.harnesses, Runtime::Scripted.as_str(), || Arc::new(ScriptedHarness::new()));
         default_part(&mut self.harnesses, Runtime::Hermes.as_str(), || {
             let reason = "this server has no Hermes agent; use the runtime `scripted`";

@@ -71,9 +71,12 @@ pub(crate) enum Case {
     FanOut,
     /// Time to be ready, and memory.
     Footprint,
+    /// Real agents; needs a Docker Engine with their image, and PRISM_HERMES_PYTHON. Not by default.
+    Agents,
 }
 
 impl Case {
+    /// What is measured when nothing is named.
     const ALL: [Self; 6] =
         [Self::Get, Self::Create, Self::List, Self::Message, Self::FanOut, Self::Footprint];
 }

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{Limits, LogFormat};
+use super::{Docker, Limits, LogFormat, Provider, SandboxKind};
 use crate::failure::Failure;
 
 /// A configuration file: TOML, every key optional, others refused. A relative `data_dir` starts from the
@@ -21,7 +21,10 @@ pub(super) struct File {
     pub(super) default_model: Option<String>,
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,
+    pub(super) sandboxes: Option<Vec<SandboxKind>>,
     pub(super) limits: Limits,
+    pub(super) docker: Docker,
+    pub(super) providers: BTreeMap<String, Provider>,
     pub(super) fetch: Fetch,
 }
 

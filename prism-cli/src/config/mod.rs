@@ -1,6 +1,7 @@
 //! What a server is told: by flags, by the environment, by a file, or by default, in this order.
 
 mod file;
+mod provider;
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +15,7 @@ use url::Url;
 
 use crate::failure::Failure;
 use file::File;
+pub(crate) use provider::Provider;
 
 const LISTEN: &str = "127.0.0.1:8080";
 const DATA_DIR: &str = "./prism-data";
@@ -66,6 +68,13 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "MODEL", env = "PRISM_DEFAULT_MODEL", hide_env_values = true)]
     pub(crate) default_model: Option<String>,
 
+    /// The kinds of sandboxes that deployments can have, the default first: docker, process, or both with a comma.
+    /// What runs as a process is not isolated from this machine. [default: docker where a Docker Engine is
+    /// reachable, else process]
+    #[arg(long, value_name = "KINDS", env = "PRISM_SANDBOXES", hide_env_values = true, value_enum)]
+    #[arg(value_delimiter = ',')]
+    pub(crate) sandboxes: Option<Vec<SandboxKind>>,
+
     /// What to log: off, error, warn, info, debug or trace, or directives such as
     /// `info,prism_server_core=debug`. [default: info]
     #[arg(long, value_name = "FILTER", env = "PRISM_LOG", hide_env_values = true)]
@@ -74,6 +83,16 @@ pub(crate) struct Flags {
     /// How to write the log, which goes to standard error. [default: text]
     #[arg(long, value_name = "FORMAT", env = "PRISM_LOG_FORMAT", hide_env_values = true, value_enum)]
     pub(crate) log_format: Option<LogFormat>,
+}
+
+/// A kind of sandbox for agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SandboxKind {
+    /// A container of a Docker Engine.
+    Docker,
+    /// A process of this machine.
+    Process,
 }
 
 /// How to write the log.
@@ -88,7 +107,7 @@ pub(crate) enum LogFormat {
 }
 
 /// The settings of a server.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Config {
     pub(crate) listen: String,
     pub(crate) data_dir: PathBuf,
@@ -96,7 +115,12 @@ pub(crate) struct Config {
     pub(crate) default_model: Option<String>,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
+    /// `None`: as the machine has it.
+    pub(crate) sandboxes: Option<Vec<SandboxKind>>,
     pub(crate) limits: Limits,
+    pub(crate) docker: Docker,
+    /// By the prefix of the models that they serve; `*` serves all others.
+    pub(crate) providers: BTreeMap<String, Provider>,
     /// Origins whose skills are fetched from elsewhere: what URLs say, and what is asked instead.
     pub(crate) development_origins: BTreeMap<String, String>,
 }
@@ -115,6 +139,20 @@ pub(crate) struct Limits {
     pub(crate) concurrent_provisioning: Option<NonZeroUsize>,
     /// Most open connections; more wait to be accepted. Default: 20,000.
     pub(crate) connections: Option<NonZeroUsize>,
+}
+
+/// Containers of agents; `None`: the default of the part that makes them.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Docker {
+    /// The image of the Hermes agent. Default: `prism-hermes` of the release that this server speaks with.
+    pub(crate) image: Option<String>,
+    /// Most memory of a container, in MiB. Default: 1,024.
+    pub(crate) memory: Option<NonZeroU32>,
+    /// Most processors of a container. Default: 2.
+    pub(crate) cpus: Option<NonZeroU32>,
+    /// Most processes and threads of a container. Default: 512.
+    pub(crate) processes: Option<NonZeroU32>,
 }
 
 impl Config {
@@ -136,10 +174,30 @@ impl Config {
             default_model: flags.default_model.or(file.default_model),
             log: flags.log.or(file.log).unwrap_or_else(|| LOG.to_owned()),
             log_format: flags.log_format.or(file.log_format).unwrap_or_default(),
+            sandboxes: flags.sandboxes.or(file.sandboxes).map(checked_sandboxes).transpose()?,
             limits: file.limits,
+            docker: file.docker,
+            providers: with_environment(file.providers)?,
             development_origins: file.fetch.development_origins,
         })
     }
+}
+
+fn checked_sandboxes(kinds: Vec<SandboxKind>) -> Result<Vec<SandboxKind>, Failure> {
+    let twice = kinds.iter().enumerate().any(|(place, kind)| kinds[..place].contains(kind));
+    if kinds.is_empty() || twice {
+        return Err(Failure::usage("the kinds of sandboxes must be `docker`, `process` or both, each once")
+            .advice("Mend --sandboxes, PRISM_SANDBOXES or `sandboxes` in the configuration file."));
+    }
+    Ok(kinds)
+}
+
+/// The providers of the file, and the one that the environment gives for all models that they do not serve.
+fn with_environment(mut providers: BTreeMap<String, Provider>) -> Result<BTreeMap<String, Provider>, Failure> {
+    if let Some(provider) = Provider::of_environment()? {
+        providers.entry(provider::EVERY_MODEL.to_owned()).or_insert(provider);
+    }
+    Ok(providers)
 }
 
 fn checked_url(text: String) -> Result<String, Failure> {
@@ -170,8 +228,13 @@ mod tests {
             default_model = "file/model"
             log = "debug"
             log_format = "json"
+            sandboxes = ["docker", "process"]
             [limits]
             concurrent_runs = 7
+            [docker]
+            memory = 512
+            [providers.anthropic]
+            base_url = "https://api.example.com/v1"
             [fetch.development_origins]
             "https://example.com" = "http://127.0.0.1:9000"
             "#,
@@ -188,6 +251,7 @@ mod tests {
         assert_eq!((config.log.as_str(), config.log_format), ("info", LogFormat::Text));
         assert_eq!((config.public_url, config.default_model), (None, None));
         assert_eq!(config.limits, Limits::default());
+        assert_eq!((config.sandboxes, config.docker), (None, Docker::default()));
     }
 
     #[test]
@@ -200,6 +264,9 @@ mod tests {
         assert_eq!((config.log.as_str(), config.log_format), ("debug", LogFormat::Json));
         assert_eq!(config.limits.concurrent_runs, NonZeroUsize::new(7));
         assert_eq!(config.development_origins["https://example.com"], "http://127.0.0.1:9000");
+        assert_eq!(config.sandboxes, Some(vec![SandboxKind::Docker, SandboxKind::Process]));
+        assert_eq!(config.docker.memory, NonZeroU32::new(512));
+        assert!(config.providers.contains_key("anthropic"));
     }
 
     #[test]
@@ -209,6 +276,7 @@ mod tests {
             place: Place { data_dir: Some("/flag".into()), config: None },
             public_url: Some("https://flag.example/api".into()),
             default_model: Some("flag/model".into()),
+            sandboxes: Some(vec![SandboxKind::Process]),
             log: Some("warn".into()),
             log_format: Some(LogFormat::Text),
         };
@@ -218,6 +286,16 @@ mod tests {
         assert_eq!(config.public_url.as_deref(), Some("https://flag.example/api"));
         assert_eq!(config.default_model.as_deref(), Some("flag/model"));
         assert_eq!((config.log.as_str(), config.log_format), ("warn", LogFormat::Text));
+        assert_eq!(config.sandboxes, Some(vec![SandboxKind::Process]));
+    }
+
+    #[test]
+    fn a_kind_of_sandbox_is_named_once() {
+        for kinds in [vec![], vec![SandboxKind::Docker, SandboxKind::Docker]] {
+            let flags = Flags { sandboxes: Some(kinds), ..Flags::default() };
+            let error = Config::merge(flags, File::default()).unwrap_err().to_string();
+            assert!(error.contains("each once") && error.contains("--sandboxes"), "{error}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod connections;
 mod first_start;
 mod logging;
+pub(crate) mod sandboxes;
 mod signals;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 use prism_server_core::{
     ControlPlane, Settings,
     adapters::{
+        egress::HttpEgress,
         secret_box::SealedBox,
         skill_fetcher::{BuildError, GuardedFetcher},
     },
@@ -47,6 +49,7 @@ const FILE: &str = r#"The configuration file, with every key there is and its de
   data_dir = "./prism-data"            # a relative one starts from the working directory
   public_url = "https://…"             # default: the `Host` of each request
   default_model = "anthropic/claude-sonnet-4.5"
+  sandboxes = ["docker"]               # default: docker where an engine is reachable, else process
   log = "info"
   log_format = "text"
 
@@ -57,7 +60,19 @@ const FILE: &str = r#"The configuration file, with every key there is and its de
   concurrent_provisioning = 64         # more wait
   connections = 20000                  # more wait
 
-  [fetch.development_origins]          # fetch skills of an origin from elsewhere; default: none
+  [docker]                             # containers of agents
+  image = "prism-hermes:0.19.0"
+  memory = 1024                        # MiB, without swap
+  cpus = 2
+  processes = 512                      # and threads
+
+  [providers.anthropic]                # serves the models anthropic/...; "*" serves all others; default: none
+  base_url = "https://…/v1"            # an API like OpenAI's
+  api_key_env = "ANTHROPIC_API_KEY"    # or api_key_file
+  input_price = 1000000                # credits for a million tokens
+  output_price = 1000000
+
+  [fetch.development_origins]          # reach skills and MCP servers of an origin elsewhere; default: none
   "https://example.com" = "http://127.0.0.1:9000""#;
 
 /// Run a server.
@@ -92,16 +107,21 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("the server's threads cannot be started: {error}")))?;
-    let served = runtime.block_on(serve(&config, store, secret_box));
+    let served = runtime.block_on(serve(&config, &data, store, secret_box));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
 }
 
-async fn serve(config: &Config, store: Arc<dyn Store>, secret_box: SealedBox) -> Result<(), Failure> {
+async fn serve(
+    config: &Config,
+    data: &DataDir,
+    store: Arc<dyn Store>,
+    secret_box: SealedBox,
+) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let listener = listen(&config.listen).await?;
     let address = listener.local_addr().map_err(|error| cannot_listen(&config.listen, &error))?;
-    let plane = control_plane(config, store, secret_box).await?;
+    let plane = control_plane(config, data, store, secret_box).await?;
     let new_key = first_start::prepare(&plane.admin()).await?;
 
     let limit = config.limits.connections.map_or(CONNECTIONS, NonZeroUsize::get);
@@ -134,22 +154,34 @@ async fn serve(config: &Config, store: Arc<dyn Store>, secret_box: SealedBox) ->
 
 async fn control_plane(
     config: &Config,
+    data: &DataDir,
     store: Arc<dyn Store>,
     secret_box: SealedBox,
 ) -> Result<ControlPlane, Failure> {
-    let mut fetcher = GuardedFetcher::builder();
+    let (mut fetcher, mut egress) = (GuardedFetcher::builder(), HttpEgress::builder());
     for (origin, target) in &config.development_origins {
         fetcher = fetcher.development_origin(origin, target);
+        egress = egress.development_origin(origin, target);
     }
-    let fetcher = fetcher.build().map_err(|error| match error {
+    let fetcher = fetcher.build().map_err(not_built)?;
+    let egress = egress.build().map_err(not_built)?;
+    let mut builder = ControlPlane::builder(secret_box).store(store).skill_fetcher(fetcher).egress(egress);
+    for (name, provider) in &config.providers {
+        builder = builder.provider(name, provider.resolve(name)?);
+    }
+    let (builder, default_sandbox) = sandboxes::equip(builder, config, data).await?;
+    let mut settings = settings(config);
+    settings.default_sandbox = default_sandbox;
+    Ok(builder.settings(settings).build().await?)
+}
+
+fn not_built(error: BuildError) -> Failure {
+    match error {
         BuildError::Origin(error) => {
             Failure::usage(format!("`fetch.development_origins` in the configuration file: {error}"))
         }
         error => Failure::new(error.to_string()),
-    })?;
-    let plane =
-        ControlPlane::builder(secret_box).store(store).skill_fetcher(fetcher).settings(settings(config));
-    Ok(plane.build().await?)
+    }
 }
 
 fn settings(config: &Config) -> Settings {

@@ -32,6 +32,8 @@ pub const MCP_CALLS: usize = 64;
 pub const MODEL_REQUEST: usize = 32 * 1024 * 1024;
 /// Most calls of its model that a deployment has open at a time.
 pub const MODEL_CALLS: usize = 32;
+/// Most bytes of requests and answers to the outside that are kept in memory for a deployment at a time.
+pub const OUTBOUND_MEMORY: usize = 128 * 1024 * 1024;
 /// Longest time that the body of an agent's request may take to arrive.
 pub const OUTBOUND_BODY_TIME: Duration = Duration::from_secs(60);
 /// Longest error of a model or an MCP server that is passed on, in bytes; the rest is left out.

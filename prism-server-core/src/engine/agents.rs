@@ -152,6 +152,7 @@ impl Agents {
             let removed = harness.remove(&deployment.instance_id).await;
             removed.map_err(|error| failure(&error.code, error.message))?;
         }
+        core.outbounds.forget(&deployment.id);
         self.known().remove(&deployment.id);
         Ok(())
     }

@@ -79,3 +79,40 @@ async fn record(store: &dyn Store, tenant: TenantId, metered: Metered) {
         tokio::time::sleep(*wait).await;
     }
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+    use crate::{
+        adapters::store::SqliteStore,
+        testkit::store::{commit, records},
+    };
+
+    #[tokio::test]
+    async fn what_was_used_is_recorded_after_the_store_was_out_of_reach() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("prism.db");
+        let store = Arc::new(SqliteStore::open(&path).unwrap());
+        store.with_writer(|connection| connection.busy_timeout(Duration::from_millis(20)).unwrap()).await;
+        let tenant = records::tenant(1);
+        commit(store.as_ref(), [Write::InsertTenant(tenant.clone())]).await.unwrap();
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+        let metered = Metered { input_tokens: 1, output_tokens: 2, credits: 3 };
+        let (recording, id) = (store.clone(), tenant.id.clone());
+        let recorded = record(recording.as_ref(), id, metered);
+        // Commits are taken in order, so when this one was refused, the first try was as well.
+        let refused = commit(store.as_ref(), [Write::InsertTenant(records::tenant(2))]);
+        let (mut recorded, refused) =
+            match futures::future::select(Box::pin(recorded), Box::pin(refused)).await {
+                futures::future::Either::Left(_) => panic!("recorded while the file was locked"),
+                futures::future::Either::Right((refused, recorded)) => (recorded, refused),
+            };
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        other.execute_batch("COMMIT").unwrap();
+        recorded.as_mut().await;
+        let used = store.tenant(&tenant.id).await.unwrap().unwrap().used;
+        assert_eq!((used.input_tokens, used.output_tokens), (1, 2));
+    }
+}

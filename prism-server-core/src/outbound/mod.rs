@@ -11,6 +11,7 @@
 //! | `relay` | its answers on their way |
 //! | `usage` | reading what was used out of them |
 //! | `metering` | writing it down |
+//! | `memory` | how much of it a deployment may hold |
 //! | `mcp` | the route of MCP servers |
 //! | `secrets` | opened secrets, and what is scrubbed |
 //! | `sse` | cutting streams into events |
@@ -19,6 +20,7 @@
 //! per deployment and shared by all of them.
 
 mod mcp;
+mod memory;
 mod metering;
 mod model;
 mod provider;
@@ -36,17 +38,14 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
     routing::{get, post},
 };
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prism_types::{DeploymentId, Failure, TenantId};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use self::provider::{InvalidProvider, Prices, Provider};
-use self::secrets::KnownSecrets;
+use self::{memory::Memory, secrets::KnownSecrets};
 use crate::{
     domain::{
         deployment::{AgentSpec, Deployment},
@@ -59,13 +58,29 @@ use crate::{
 
 /// What all outsides work with.
 pub(crate) struct Gateway {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) secret_box: Arc<dyn SecretBox>,
-    pub(crate) egress: Arc<dyn Egress>,
+    store: Arc<dyn Store>,
+    secret_box: Arc<dyn SecretBox>,
+    egress: Arc<dyn Egress>,
     /// By the prefix of the models that they serve; `*`: all others.
-    pub(crate) providers: BTreeMap<String, Provider>,
+    providers: BTreeMap<String, Provider>,
     /// Where what was used is written down, also when the caller is gone.
-    pub(crate) tasks: TaskTracker,
+    tasks: TaskTracker,
+    /// Takes the keys of providers out. Only answers of providers can have them.
+    keys: Scrubber,
+}
+
+impl Gateway {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        secret_box: Arc<dyn SecretBox>,
+        egress: Arc<dyn Egress>,
+        providers: BTreeMap<String, Provider>,
+        tasks: TaskTracker,
+    ) -> Self {
+        let keys = providers.values().filter_map(Provider::api_key);
+        let keys = Scrubber::new(keys.map(|key| key.expose().to_owned()));
+        Self { store, secret_box, egress, providers, tasks, keys }
+    }
 }
 
 /// The outsides of all deployments.
@@ -79,6 +94,7 @@ struct Shared {
     refusal: Mutex<Option<Failure>>,
     model_calls: Arc<Semaphore>,
     mcp_calls: Arc<Semaphore>,
+    memory: Memory,
     secrets: KnownSecrets,
 }
 
@@ -139,7 +155,8 @@ impl Outbounds {
                 refusal: Mutex::default(),
                 model_calls: Arc::new(Semaphore::new(limits::MODEL_CALLS)),
                 mcp_calls: Arc::new(Semaphore::new(limits::MCP_CALLS)),
-                secrets: KnownSecrets::new(self.gateway.providers.values().filter_map(Provider::api_key)),
+                memory: Memory::new(),
+                secrets: KnownSecrets::default(),
             })
         };
         all.entry(id.clone()).or_insert_with(make).clone()
@@ -169,21 +186,4 @@ impl Outbound for AgentOutbound {
     fn scrubber(&self) -> Arc<Scrubber> {
         self.0.shared.secrets.scrubber()
     }
-}
-
-/// Why a body was not read.
-#[derive(Debug, Clone, Copy)]
-enum Unread {
-    TooLarge,
-    TooSlow,
-    BrokenOff,
-}
-
-/// Reads the body of an agent's request.
-async fn read(body: Body, limit: usize) -> Result<Bytes, Unread> {
-    let whole = tokio::time::timeout(limits::OUTBOUND_BODY_TIME, Limited::new(body, limit).collect()).await;
-    let whole = whole.map_err(|_| Unread::TooSlow)?;
-    let whole = whole
-        .map_err(|error| if error.is::<LengthLimitError>() { Unread::TooLarge } else { Unread::BrokenOff })?;
-    Ok(whole.to_bytes())
 }

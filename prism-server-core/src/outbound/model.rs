@@ -21,7 +21,14 @@ use http::{
 use prism_types::Failure;
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{Agent, Provider, Unread, metering::Meter, provider, read, relay::Relay, usage::UsageReader};
+use super::{
+    Agent, Provider,
+    memory::Unread,
+    metering::Meter,
+    provider,
+    relay::{Relay, Scrubbed},
+    usage::UsageReader,
+};
 use crate::{
     domain::limits,
     error::failure,
@@ -57,7 +64,7 @@ pub(super) async fn chat_completions(
     body: Body,
 ) -> Result<Response, Refused> {
     let permit = agent.shared.model_calls.clone().try_acquire_owned().map_err(|_| too_many_calls())?;
-    let body = read(body, limits::MODEL_REQUEST).await.map_err(Refused::from)?;
+    let (body, held) = agent.shared.memory.read(body, limits::MODEL_REQUEST).await?;
     let found = provider::of(&agent.gateway.providers, &agent.model);
     let (provider, name) = found.ok_or_else(|| agent.refuse(no_provider(&agent.model)))?;
     let body = rewritten(&body, name)?;
@@ -65,6 +72,7 @@ pub(super) async fn chat_completions(
 
     let meter = Meter::new(&agent, provider.cost(), body.len());
     let sent = agent.gateway.egress.send(request(provider, &headers, body)).await;
+    drop(held);
     let answer = match sent {
         Ok(answer) => answer,
         Err(error) => {
@@ -92,7 +100,7 @@ pub(super) async fn chat_completions(
             .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"));
         let mut meter = meter;
         meter.usage = UsageReader::new(is_stream);
-        let scrubbed = agent.shared.secrets.scrubber_with_keys().stream();
+        let scrubbed = Scrubbed::new(&agent.gateway.keys, &agent.shared.secrets.scrubber());
         let relay = Relay { agent: agent.clone(), answer, scrubbed, meter, _permit: permit };
         Response::new(relay.into_body())
     } else {
@@ -153,16 +161,20 @@ impl Agent {
             }
         }
         // Scrubbed with one piece more, so that a secret at the limit is not cut and missed.
-        let mut scrubbed = self.shared.secrets.scrubber_with_keys().bytes(&error).into_owned();
+        let mut scrubbed = self.scrubbed(&error);
         scrubbed.truncate(limits::OUTBOUND_ERROR);
         Ok(Response::new(scrubbed.into()))
     }
 
+    /// What an answer has, without secrets and keys.
+    fn scrubbed(&self, bytes: &[u8]) -> Vec<u8> {
+        self.shared.secrets.scrubber().bytes(&self.gateway.keys.bytes(bytes)).into_owned()
+    }
+
     fn pass_headers(&self, from: &HeaderMap, to: &mut HeaderMap) {
-        let scrubber = self.shared.secrets.scrubber_with_keys();
         for name in ANSWER_HEADERS {
             let value = from.get(&name);
-            if let Some(value) = value.filter(|value| scrubber.bytes(value.as_bytes()) == value.as_bytes()) {
+            if let Some(value) = value.filter(|value| self.scrubbed(value.as_bytes()) == value.as_bytes()) {
                 to.insert(name, value.clone());
             }
         }
@@ -263,6 +275,13 @@ impl From<Unread> for Refused {
             ),
             Unread::TooSlow => {
                 (StatusCode::REQUEST_TIMEOUT, "The request did not arrive in time.".to_owned())
+            }
+            Unread::Full => {
+                let message = format!(
+                    "The agent's open requests have {} bytes together, which is the most.",
+                    limits::OUTBOUND_MEMORY
+                );
+                return Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message);
             }
             Unread::BrokenOff => (StatusCode::BAD_REQUEST, "The request was broken off.".to_owned()),
         };

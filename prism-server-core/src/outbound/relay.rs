@@ -8,16 +8,41 @@ use futures::{StreamExt, stream};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Agent, metering::Meter, model};
-use crate::{domain::scrubber::ScrubbedStream, ports::EgressBody};
+use crate::{
+    domain::scrubber::{ScrubbedStream, Scrubber},
+    ports::EgressBody,
+};
 
 /// An answer that passes as it comes, without secrets, while what it used is counted.
 pub(super) struct Relay {
     pub(super) agent: Arc<Agent>,
     pub(super) answer: EgressBody,
-    pub(super) scrubbed: ScrubbedStream,
+    pub(super) scrubbed: Scrubbed,
     pub(super) meter: Meter,
     /// Held for as long as the answer lasts.
     pub(super) _permit: OwnedSemaphorePermit,
+}
+
+/// What passes both scrubbers, one after the other.
+pub(super) struct Scrubbed {
+    keys: ScrubbedStream,
+    secrets: ScrubbedStream,
+}
+
+impl Scrubbed {
+    pub(super) fn new(keys: &Scrubber, secrets: &Scrubber) -> Self {
+        Self { keys: keys.stream(), secrets: secrets.stream() }
+    }
+
+    fn push(&mut self, piece: &[u8]) -> Vec<u8> {
+        self.secrets.push(&self.keys.push(piece))
+    }
+
+    fn finish(&mut self) -> Vec<u8> {
+        let mut told = self.secrets.push(&self.keys.finish());
+        told.extend(self.secrets.finish());
+        told
+    }
 }
 
 impl Relay {

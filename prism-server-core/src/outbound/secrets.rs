@@ -11,17 +11,13 @@ use super::Agent;
 use crate::{domain::scrubber::Scrubber, ports::StoreError, service::secrets};
 
 /// The secrets of a deployment that were opened. A value that was replaced is scrubbed until the next one is.
-pub(super) struct KnownSecrets {
-    /// The keys of providers: for answers of models.
-    keys: Vec<Secret>,
-    known: Mutex<Known>,
-}
+#[derive(Default)]
+pub(super) struct KnownSecrets(Mutex<Known>);
 
+#[derive(Default)]
 struct Known {
     secrets: BTreeMap<SecretRef, Opened>,
-    /// Without the keys of providers, which no agent's event could have.
     scrubber: Arc<Scrubber>,
-    with_keys: Arc<Scrubber>,
 }
 
 struct Opened {
@@ -32,25 +28,13 @@ struct Opened {
 }
 
 impl KnownSecrets {
-    pub(super) fn new<'a>(keys: impl Iterator<Item = &'a Secret>) -> Self {
-        let keys: Vec<_> = keys.cloned().collect();
-        let with_keys = Arc::new(Scrubber::new(keys.iter().map(|key| key.expose().to_owned())));
-        let known = Known { secrets: BTreeMap::new(), scrubber: Arc::default(), with_keys };
-        Self { keys, known: Mutex::new(known) }
-    }
-
     /// Takes the secrets of the deployment out.
     pub(super) fn scrubber(&self) -> Arc<Scrubber> {
         self.known().scrubber.clone()
     }
 
-    /// Takes the secrets of the deployment and the keys of providers out.
-    pub(super) fn scrubber_with_keys(&self) -> Arc<Scrubber> {
-        self.known().with_keys.clone()
-    }
-
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The value of a secret, if it is known and still sealed as it was.
@@ -75,11 +59,7 @@ impl KnownSecrets {
         }
         let values =
             known.secrets.values().flat_map(|opened| std::iter::once(&opened.value).chain(&opened.former));
-        let values: Vec<_> = values.map(|value| value.expose().to_owned()).collect();
-        let keys = self.keys.iter().map(|key| key.expose().to_owned());
-        let with_keys = Arc::new(Scrubber::new(values.iter().cloned().chain(keys)));
-        known.with_keys = with_keys;
-        known.scrubber = Arc::new(Scrubber::new(values));
+        known.scrubber = Arc::new(Scrubber::new(values.map(|value| value.expose().to_owned())));
     }
 }
 

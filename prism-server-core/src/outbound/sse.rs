@@ -16,7 +16,7 @@ pub(super) struct Events {
 pub(super) struct TooLong;
 
 impl Events {
-    /// Events of at most so many bytes.
+    /// Events of at most so many bytes, the last line feed not counted.
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, block: Vec::new(), line: 0, after_carriage_return: false, at_start: true }
     }
@@ -35,7 +35,7 @@ impl Events {
         while !piece.is_empty() {
             let end = piece.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
             let taken = end.unwrap_or(piece.len());
-            if self.block.len() + taken >= self.limit {
+            if taken > 0 && self.block.len() + taken > self.limit {
                 return Err(TooLong);
             }
             self.block.extend_from_slice(&piece[..taken]);
@@ -49,6 +49,11 @@ impl Events {
             events.extend(self.end_line());
         }
         Ok(events)
+    }
+
+    /// How many bytes are kept of the event under way.
+    pub(super) fn kept(&self) -> usize {
+        self.block.len()
     }
 
     /// Ends a line, and with an empty one the event.
@@ -152,11 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn an_event_fits_below_the_limit_and_not_at_it() {
-        assert_eq!(Events::new(6).push(b"data:\n\n").unwrap().len(), 1);
-        assert_eq!(Events::new(5).push(b"data:\n\n"), Err(TooLong));
+    fn an_event_fits_at_the_limit_and_not_one_byte_past_it() {
+        assert_eq!(Events::new(5).push(b"data:\n\n").unwrap().len(), 1);
+        assert_eq!(Events::new(4).push(b"data:\n\n"), Err(TooLong));
         let mut events = Events::new(10);
         assert_eq!(events.push(b"12345"), Ok(Vec::new()));
-        assert_eq!(events.push(b"67890"), Err(TooLong));
+        assert_eq!(events.push(b"67890"), Ok(Vec::new()));
+        assert_eq!(events.push(b"1"), Err(TooLong));
     }
 }

@@ -35,28 +35,16 @@ impl UsageReader {
 
     /// Takes the next piece.
     pub(super) fn read(&mut self, piece: &[u8]) {
-        let mut form = std::mem::replace(&mut self.form, Form::Unread);
-        let readable = match &mut form {
-            Form::Events(events) => events.push(piece).map(|events| {
-                for event in events {
-                    self.read_event(&event);
-                }
-            }),
-            Form::Whole(whole) => {
-                self.said = self.said.saturating_add(piece.len() as u64);
-                if whole.len() + piece.len() > LONGEST {
-                    Err(sse::TooLong)
-                } else {
-                    Ok(whole.extend_from_slice(piece))
-                }
-            }
-            Form::Unread => {
-                self.said = self.said.saturating_add(piece.len() as u64);
-                return;
-            }
-        };
-        if readable.is_ok() {
-            self.form = form;
+        if !matches!(self.form, Form::Events(_)) {
+            self.said = self.said.saturating_add(piece.len() as u64);
+        }
+        match &mut self.form {
+            Form::Events(events) => match events.push(piece) {
+                Ok(events) => events.iter().for_each(|event| self.read_event(event)),
+                Err(sse::TooLong) => self.form = Form::Unread,
+            },
+            Form::Whole(whole) if whole.len() + piece.len() <= LONGEST => whole.extend_from_slice(piece),
+            Form::Whole(_) | Form::Unread => self.form = Form::Unread,
         }
     }
 

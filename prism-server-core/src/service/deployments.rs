@@ -254,3 +254,35 @@ async fn require_secrets(
     let message = format!("{noun} {} {verb} not exist. Set the secret first.", missing.join(", "));
     Err(Error::new(ErrorKind::InvalidSecretRef, message))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_need_their_secrets_also_after_a_change() {
+        let server = McpServer::new("a", "https://x/").header("X-Key", "${A} ${B}");
+        let named = |names: &[&str]| -> BTreeMap<String, SecretRef> {
+            names.iter().map(|name| ((*name).to_owned(), SecretRef::from_suffix("x").unwrap())).collect()
+        };
+        let spec = AgentSpec {
+            system_prompt: "Be brief.".to_owned(),
+            model: None,
+            sandbox: prism_types::Sandbox::default(),
+            mcp_servers: vec![server.clone()],
+            secrets: named(&["A", "B"]),
+            features: prism_types::Features::default(),
+        };
+        assert!(require_variables(&spec).is_ok());
+        let without_b = DeploymentChange { secrets: [("B".to_owned(), None)].into(), ..Default::default() };
+        let error = changed_spec(spec.clone(), &without_b).unwrap_err();
+        let [problem] = error.problems() else { panic!("{error}") };
+        assert_eq!(problem.path, "$.mcp_servers[0].headers[\"X-Key\"]");
+        assert_eq!(problem.message, "uses `${B}`, but `secrets` has no `B`");
+        let replaced = DeploymentChange { mcp_servers: Some(vec![server]), ..Default::default() };
+        let error = changed_spec(AgentSpec { secrets: named(&[]), ..spec.clone() }, &replaced).unwrap_err();
+        assert_eq!(error.problems().len(), 2);
+        let removed = DeploymentChange { mcp_servers: Some(Vec::new()), ..without_b };
+        assert!(changed_spec(spec, &removed).is_ok());
+    }
+}

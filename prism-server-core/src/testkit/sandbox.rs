@@ -4,15 +4,19 @@
 //! instances with ids of its own and removes them at its end, so checks can run side by side on one machine.
 //! Every check panics when the rule does not hold, with a text that names the rule.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use prism_types::{DeploymentId, FileChange, InstanceId};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::{
     domain::workspace::WorkspacePath,
-    ports::{Sandbox, SandboxError, SandboxInstance, SandboxRequest},
+    ports::{Program, Sandbox, SandboxError, SandboxInstance, SandboxRequest},
 };
+
+/// How long a program may take to do what a check waits for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs every check.
 ///
@@ -29,6 +33,135 @@ pub async fn conforms(sandbox: &dyn Sandbox) {
     a_file_is_no_directory_and_a_directory_no_file(sandbox).await;
     unusual_names_are_kept_apart(sandbox).await;
     instances_are_isolated(sandbox).await;
+}
+
+/// Runs every check of sandboxes that run programs and outlive the gateway, besides those of [`conforms`].
+///
+/// The program, in whatever language the sandbox has an interpreter for, has to do this, in this order:
+///
+/// 1. append a line to the file `starts` in its home, and copy that file to its workspace
+/// 2. write its environment to the file `environment` in its workspace, one `NAME=value` a line, made under
+///    another name and renamed
+/// 3. write `it works` to its standard output
+/// 4. end once there is a file `end` in its workspace
+///
+/// # Panics
+/// When the sandbox breaks a rule of the port.
+pub async fn conforms_with_a_program(sandbox: &dyn Sandbox, program: &Program) {
+    a_program_has_the_environment_that_was_asked_for_and_no_other(sandbox, program).await;
+    what_a_program_writes_is_told(sandbox, program).await;
+    a_sandbox_is_listed_until_it_is_removed(sandbox, program).await;
+    ensuring_at_the_same_time_starts_one_program(sandbox, program).await;
+    a_sandbox_whose_program_ended_is_made_again_with_its_home(sandbox, program).await;
+}
+
+/// A program finds its own variables and those of the sandbox, and none of the gateway's.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn a_program_has_the_environment_that_was_asked_for_and_no_other(
+    sandbox: &dyn Sandbox,
+    program: &Program,
+) {
+    const GIVEN: (&str, &str) = ("TESTKIT_GIVEN", "a b=$(id) 'c' \"d\" ünï");
+    let id = instance_id();
+    let instance = start(sandbox, &id, false, &program.clone().variable(GIVEN.0, GIVEN.1)).await;
+    let environment = eventually(&instance, "environment").await;
+    let environment = String::from_utf8(environment).expect("the environment is text");
+    let value = |name: &str| {
+        let mut variables = environment.lines().filter_map(|line| line.split_once('='));
+        variables.find_map(|(found, value)| (found == name).then_some(value))
+    };
+    assert_eq!(value(GIVEN.0), Some(GIVEN.1), "a variable is given to the program as it is");
+    for name in ["PRISM_WORKSPACE", "PRISM_HOME", "PRISM_FILES"] {
+        assert!(value(name).is_some_and(|value| value.starts_with('/')), "{name} is an absolute path");
+    }
+    for name in ["CARGO", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
+        assert_eq!(value(name), None, "{name} of the gateway is not for the program");
+    }
+    remove(sandbox, &id).await;
+}
+
+/// `output` has what the program wrote to its standard output.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn what_a_program_writes_is_told(sandbox: &dyn Sandbox, program: &Program) {
+    let id = instance_id();
+    let instance = start(sandbox, &id, false, program).await;
+    let deadline = Instant::now() + PATIENCE;
+    while !instance.output().await.expect("the output is told").contains("it works") {
+        assert!(Instant::now() < deadline, "the output has what the program wrote");
+        sleep(Duration::from_millis(20)).await;
+    }
+    remove(sandbox, &id).await;
+}
+
+/// `list` has a sandbox while its program runs, when it has ended, and not once it was removed.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn a_sandbox_is_listed_until_it_is_removed(sandbox: &dyn Sandbox, program: &Program) {
+    let id = instance_id();
+    let listed = async || sandbox.list().await.expect("sandboxes are listed").contains(&id);
+    assert!(!listed().await, "an id that was never used is not listed");
+    let instance = start(sandbox, &id, false, program).await;
+    assert!(listed().await, "a living sandbox is listed");
+    end(sandbox, &instance).await;
+    assert!(listed().await, "a dead sandbox is listed");
+    remove(sandbox, &id).await;
+    assert!(!listed().await, "a removed sandbox is not listed");
+}
+
+/// Callers of `ensure` at the same time get one sandbox, whose program was started once.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn ensuring_at_the_same_time_starts_one_program(sandbox: &dyn Sandbox, program: &Program) {
+    let id = instance_id();
+    let made = futures::future::join_all((0..8).map(|_| start(sandbox, &id, true, program))).await;
+    for instance in &made {
+        assert_eq!(eventually(instance, "environment").await, eventually(&made[0], "environment").await);
+    }
+    assert_eq!(starts(&made[0]).await, 1, "the program was started once");
+    start(sandbox, &id, true, program).await;
+    assert_eq!(starts(&made[0]).await, 1, "nor is it started again while it lives");
+    remove(sandbox, &id).await;
+}
+
+/// A sandbox whose program ended is not found. `ensure` makes it again: with its home, and with its workspace
+/// exactly when that is persistent. After `remove` neither is left.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn a_sandbox_whose_program_ended_is_made_again_with_its_home(
+    sandbox: &dyn Sandbox,
+    program: &Program,
+) {
+    for persistent in [false, true] {
+        let id = instance_id();
+        let first = start(sandbox, &id, persistent, program).await;
+        assert_eq!(starts(&first).await, 1, "the program is started");
+        write(&first, "dir/kept", b"1").await;
+        end(sandbox, &first).await;
+        let second = start(sandbox, &id, persistent, program).await;
+        if persistent {
+            // The file that ends the program is kept too.
+            let deadline = Instant::now() + PATIENCE;
+            while find(sandbox, &id).await.is_some() {
+                assert!(Instant::now() < deadline, "a persistent workspace is kept");
+                sleep(Duration::from_millis(20)).await;
+            }
+        } else {
+            assert_eq!(starts(&second).await, 2, "the home is kept");
+            assert_eq!(read(&second, "dir/kept").await, None, "the workspace is not");
+        }
+        remove(sandbox, &id).await;
+        let third = start(sandbox, &id, persistent, program).await;
+        assert_eq!(starts(&third).await, 1, "a removed home does not come back");
+        assert_eq!(read(&third, "dir/kept").await, None, "nor does a removed workspace");
+        remove(sandbox, &id).await;
+    }
 }
 
 /// `find` knows exactly the living instances, and nothing of an id that was never used.
@@ -230,6 +363,48 @@ fn path(text: &str) -> WorkspacePath {
 async fn ensure(sandbox: &dyn Sandbox, id: &InstanceId) -> Arc<dyn SandboxInstance> {
     let deployment = DeploymentId::from_suffix(id.suffix()).expect("an id");
     sandbox.ensure(SandboxRequest::new(id.clone(), deployment, false)).await.expect("a sandbox is made")
+}
+
+async fn start(
+    sandbox: &dyn Sandbox,
+    id: &InstanceId,
+    persistent: bool,
+    program: &Program,
+) -> Arc<dyn SandboxInstance> {
+    let deployment = DeploymentId::from_suffix(id.suffix()).expect("an id");
+    let request = SandboxRequest::new(id.clone(), deployment, persistent).program(Some(program.clone()));
+    sandbox.ensure(request).await.expect("a sandbox with a program is made")
+}
+
+/// Has the program end, and waits until it has.
+async fn end(sandbox: &dyn Sandbox, instance: &Arc<dyn SandboxInstance>) {
+    // Once this is there, the program has done all else.
+    eventually(instance, "environment").await;
+    write(instance, "end", b"").await;
+    let deadline = Instant::now() + PATIENCE;
+    while find(sandbox, instance.id()).await.is_some() {
+        assert!(Instant::now() < deadline, "a sandbox whose program has ended is not found");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The file, once it is there.
+async fn eventually(instance: &Arc<dyn SandboxInstance>, name: &str) -> Vec<u8> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(content) = read(instance, name).await {
+            return content;
+        }
+        assert!(Instant::now() < deadline, "the program writes {name}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// How often the program was started since its home was made.
+async fn starts(instance: &Arc<dyn SandboxInstance>) -> usize {
+    eventually(instance, "environment").await;
+    let starts = read(instance, "starts").await.expect("the program has written its starts");
+    starts.iter().filter(|byte| **byte == b'\n').count()
 }
 
 async fn find(sandbox: &dyn Sandbox, id: &InstanceId) -> Option<Arc<dyn SandboxInstance>> {

@@ -73,7 +73,6 @@ setters!(Sandbox {
 });
 
 /// An MCP server whose tools the agent may use.
-/// `Debug` leaves out the values of headers.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -100,10 +99,11 @@ pub struct McpServer {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[cfg_attr(
         feature = "schema",
-        schemars(
-            inner(length(min = 1, max = 4096), regex(pattern = r"^[!-~]([ -~]*[!-~])?$")),
-            extend("maxProperties" = 20, "propertyNames" = { "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$" })
-        )
+        schemars(extend(
+            "maxProperties" = 20,
+            "propertyNames" = { "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$" },
+            "additionalProperties" = { "type": "string", "maxLength": 4096, "pattern": "^[!-~]([ -~]*[!-~])?$" }
+        ))
     )]
     pub headers: BTreeMap<String, String>,
 }
@@ -129,6 +129,7 @@ impl McpServer {
     }
 }
 
+/// Leaves out the values of headers, which may be credentials.
 impl fmt::Debug for McpServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, url, tools, headers } = self;
@@ -236,3 +237,20 @@ setters!(FeaturesUpdate {
     /// Switches `filesystem` events.
     filesystem_webhooks?: bool,
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_may_be_left_out_and_debug_tells_no_value() {
+        let server: McpServer = serde_json::from_str(r#"{"name": "a", "url": "https://x/"}"#).unwrap();
+        assert_eq!(server, McpServer::new("a", "https://x/"));
+        assert_eq!(serde_json::to_string(&server).unwrap(), r#"{"name":"a","url":"https://x/"}"#);
+        let server = server.header("X-Key", "hunter2");
+        let debug = format!("{server:?}");
+        assert!(debug.contains("X-Key") && !debug.contains("hunter2"), "{debug}");
+        let written = serde_json::to_string(&server).unwrap();
+        assert_eq!(serde_json::from_str::<McpServer>(&written).unwrap(), server);
+    }
+}

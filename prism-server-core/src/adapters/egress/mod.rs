@@ -1,5 +1,4 @@
-//! Requests to the outside, by two clients: one that the [`guard`](super::skill_fetcher::guard) keeps on public
-//! addresses, for URLs of users, and one that goes anywhere, for URLs of the operator.
+//! Requests to the outside, by two clients: one that the [`guard`] keeps on public addresses, for URLs of users, and one that goes anywhere, for URLs of the operator.
 
 use std::{sync::Arc, time::Duration};
 
@@ -119,5 +118,65 @@ impl HttpEgressBuilder {
             unguarded: unguarded.read_timeout(self.silence).build()?,
             guard: self.guard,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, Method};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+    use url::Url;
+
+    use super::*;
+
+    async fn ask(egress: &HttpEgress, reach: Reach, url: &str) -> Result<Response<EgressBody>, EgressError> {
+        let (url, headers) = (Url::parse(url).unwrap(), HeaderMap::new());
+        egress.send(EgressRequest { reach, method: Method::GET, url, headers, body: Bytes::new() }).await
+    }
+
+    #[tokio::test]
+    async fn a_silent_answer_is_ended_before_its_head_and_after() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (_silent, _) = listener.accept().await.unwrap();
+            let (mut slow, _) = listener.accept().await.unwrap();
+            slow.read_u8().await.unwrap();
+            slow.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nHi").await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let egress = HttpEgress::builder().silence(Duration::from_millis(50)).build().unwrap();
+        assert_eq!(ask(&egress, Reach::Anywhere, &url).await.err(), Some(EgressError::TimedOut));
+        let mut body = ask(&egress, Reach::Anywhere, &url).await.unwrap().into_body();
+        assert_eq!(body.next().await.unwrap().unwrap(), "Hi");
+        assert_eq!(body.next().await.unwrap().err(), Some(EgressError::TimedOut));
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn users_reach_no_private_address_and_only_their_origins_are_replaced() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let egress =
+            HttpEgress::builder().development_origin("https://mcp.example", &origin).build().unwrap();
+        for url in
+            [origin.as_str(), "http://localhost:8080/", "https://user@mcp.example/", "http://10.0.0.1/"]
+        {
+            assert_eq!(ask(&egress, Reach::Public, url).await.err(), Some(EgressError::Forbidden), "{url}");
+        }
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_u8().await.unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        assert_eq!(ask(&egress, Reach::Public, "https://mcp.example/a").await.unwrap().status(), 204);
+        server.abort();
+        let wrong = HttpEgress::builder().development_origin("mcp.example", origin).build();
+        assert!(matches!(wrong, Err(BuildError::Origin(_))));
     }
 }

@@ -1,5 +1,6 @@
 //! Harnesses.
 
+pub mod hermes;
 pub mod scripted;
 mod unavailable;
 

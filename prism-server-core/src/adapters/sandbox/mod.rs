@@ -3,7 +3,11 @@
 #[cfg(feature = "docker")]
 pub mod docker;
 pub mod memory;
+#[cfg(target_os = "linux")]
+pub mod process;
 
 #[cfg(feature = "docker")]
 pub use docker::DockerSandbox;
 pub use memory::MemorySandbox;
+#[cfg(target_os = "linux")]
+pub use process::{ProcessLimits, ProcessSandbox};

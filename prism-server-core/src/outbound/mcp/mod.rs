@@ -27,7 +27,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use self::message::Message;
-use super::{Agent, Unread, read, sse, sse::Events};
+use super::{
+    Agent,
+    memory::{Full, Held, Unread},
+    sse,
+    sse::Events,
+};
 use crate::{
     domain::{
         limits,
@@ -46,6 +51,9 @@ const REQUEST_HEADERS: [HeaderName; 4] = [
 ];
 /// Which customer the agent serves, percent-encoded where it is not visible ASCII.
 const CUSTOMER: HeaderName = HeaderName::from_static("x-prism-customer-id");
+
+/// What is said when the memory of the deployment is full.
+const TOO_MUCH: &str = "the agent has too many large requests open";
 
 /// Errors of JSON-RPC.
 const PARSE_ERROR: i32 = -32700;
@@ -72,7 +80,7 @@ pub(super) async fn post(
 ) -> Result<Response, Refused> {
     let server = agent.server(&name)?;
     let permit = agent.mcp_call()?;
-    let body = read(body, limits::MCP_REQUEST).await.map_err(Refused::from)?;
+    let (body, _held) = agent.shared.memory.read(body, limits::MCP_REQUEST).await?;
     let message = Message::read(&body)?;
     let id = message.id();
     let passed = match message.passed(server.tools.as_deref(), &agent.customer_id) {
@@ -149,9 +157,13 @@ impl Agent {
         let tools = server.tools.clone();
         let body = if head.status.is_success() && is(b"text/event-stream") {
             let events = Events::new(limits::MCP_ANSWER);
-            Passing { agent: self.clone(), answer, events, tools, _permit: permit }.into_body()
+            let held = self.shared.memory.hold_nothing();
+            Passing { agent: self.clone(), answer, events, held, tools, _permit: permit }.into_body()
         } else if head.status.is_success() && is(b"application/json") {
-            let whole = whole(answer, limits::MCP_ANSWER).await.map_err(|reason| unanswered(name, reason))?;
+            let mut held = self.shared.memory.hold_nothing();
+            let whole = whole(answer, limits::MCP_ANSWER, &mut held)
+                .await
+                .map_err(|reason| unanswered(name, reason))?;
             let allowed = answer::with_allowed_tools(&whole, tools.as_deref());
             scrubber.bytes(&allowed).into_owned().into()
         } else {
@@ -231,6 +243,8 @@ struct Passing {
     agent: Arc<Agent>,
     answer: EgressBody,
     events: Events,
+    /// The memory of the event under way.
+    held: Held,
     tools: Option<Vec<String>>,
     /// Held for as long as the stream lasts.
     _permit: OwnedSemaphorePermit,
@@ -256,6 +270,9 @@ impl Passing {
                 let message = format!("an event is longer than {} bytes", limits::MCP_ANSWER);
                 return Some(Err(std::io::Error::other(message)));
             };
+            if self.held.hold(self.events.kept()).is_err() {
+                return Some(Err(std::io::Error::other(TOO_MUCH)));
+            }
             // Taken anew for each piece: a secret may have been replaced while the stream was open.
             let scrubber = self.agent.shared.secrets.scrubber();
             let mut told = Vec::new();
@@ -275,13 +292,14 @@ impl Passing {
 }
 
 /// A whole answer, if it is not too long.
-async fn whole(mut answer: EgressBody, limit: usize) -> Result<Vec<u8>, String> {
+async fn whole(mut answer: EgressBody, limit: usize, held: &mut Held) -> Result<Vec<u8>, String> {
     let mut whole = Vec::new();
     while let Some(piece) = answer.next().await {
         let piece = piece.map_err(|error| error.to_string())?;
         if whole.len() + piece.len() > limit {
             return Err(format!("its answer is longer than {limit} bytes"));
         }
+        held.hold(whole.len() + piece.len()).map_err(|Full| TOO_MUCH.to_owned())?;
         whole.extend_from_slice(&piece);
     }
     Ok(whole)
@@ -334,6 +352,7 @@ impl From<Unread> for Refused {
                 format!("the message is longer than {} bytes, which is the most", limits::MCP_REQUEST),
             ),
             Unread::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the message did not arrive in time".to_owned()),
+            Unread::Full => (StatusCode::TOO_MANY_REQUESTS, TOO_MUCH.to_owned()),
             Unread::BrokenOff => (StatusCode::BAD_REQUEST, "the message was broken off".to_owned()),
         };
         Self::new(status, INVALID_REQUEST, message)

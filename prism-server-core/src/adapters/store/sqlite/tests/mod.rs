@@ -14,10 +14,7 @@ use crate::{ports::Store, testkit::store::commit, testkit::store::records};
 
 impl SqliteStore {
     /// Does something with the writing connection, on the writing thread.
-    pub(in crate::adapters::store) async fn with_writer(
-        &self,
-        act: impl FnOnce(&Connection) + Send + 'static,
-    ) {
+    pub(crate) async fn with_writer(&self, act: impl FnOnce(&Connection) + Send + 'static) {
         let (done, waiting) = oneshot::channel();
         let act = Box::new(move |connection: &Connection| {
             act(connection);

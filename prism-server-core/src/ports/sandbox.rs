@@ -156,6 +156,16 @@ pub trait SandboxInstance: Send + Sync + 'static {
     /// When the path is a directory, or the sandbox is gone.
     fn delete_file<'a>(&'a self, path: &'a WorkspacePath) -> BoxFuture<'a, Result<bool, SandboxError>>;
 
+    /// Ends the program at once, with all that it started: the sandbox is dead afterwards, and whoever listens is
+    /// told. For a program that does not answer any more. On a dead sandbox it does nothing. Default: nothing, for
+    /// sandboxes that run no program.
+    ///
+    /// # Errors
+    /// When something of it may still run.
+    fn end(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// The last of what the program wrote to its standard output and error, at most 64 KiB, for an operator who
     /// wants to know why it failed. Default: nothing.
     ///

@@ -53,6 +53,7 @@ pub async fn conforms_with_a_program(sandbox: &dyn Sandbox, program: &Program) {
     a_sandbox_is_listed_until_it_is_removed(sandbox, program).await;
     ensuring_at_the_same_time_starts_one_program(sandbox, program).await;
     a_sandbox_whose_program_ended_is_made_again_with_its_home(sandbox, program).await;
+    a_sandbox_can_be_ended_from_outside(sandbox, program).await;
 }
 
 /// A program finds its own variables and those of the sandbox, and none of the gateway's.
@@ -162,6 +163,28 @@ pub async fn a_sandbox_whose_program_ended_is_made_again_with_its_home(
         assert_eq!(read(&third, "dir/kept").await, None, "nor does a removed workspace");
         remove(sandbox, &id).await;
     }
+}
+
+/// After `end` a sandbox is dead, with its home kept. Ending it once more does nothing, also when it was made again.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn a_sandbox_can_be_ended_from_outside(sandbox: &dyn Sandbox, program: &Program) {
+    let id = instance_id();
+    let first = start(sandbox, &id, true, program).await;
+    assert_eq!(starts(&first).await, 1, "the program is started");
+    first.end().await.expect("a sandbox is ended");
+    assert!(find(sandbox, &id).await.is_none(), "a sandbox that was ended is not found");
+    first.end().await.expect("ending a dead sandbox is no error");
+    let second = start(sandbox, &id, true, program).await;
+    first.end().await.expect("ending what was made again is no error");
+    assert!(find(sandbox, &id).await.is_some(), "an old handle does not end the new sandbox");
+    let deadline = Instant::now() + PATIENCE;
+    while starts(&second).await != 2 {
+        assert!(Instant::now() < deadline, "the program is started again with its home");
+        sleep(Duration::from_millis(20)).await;
+    }
+    remove(sandbox, &id).await;
 }
 
 /// `find` knows exactly the living instances, and nothing of an id that was never used.

@@ -43,6 +43,12 @@ impl Sandbox for MemorySandbox {
         request: SandboxRequest,
     ) -> BoxFuture<'_, Result<Arc<dyn SandboxInstance>, SandboxError>> {
         async move {
+            if let Some(program) = request.program {
+                return Err(SandboxError::Unavailable(format!(
+                    "sandboxes of type `memory` run no programs, and the runtime `{}` needs one: choose another type",
+                    program.runtime
+                )));
+            }
             let mut instances = lock(&self.instances);
             let instance = instances
                 .entry(request.instance_id.clone())
@@ -187,10 +193,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testkit;
+    use crate::{ports::Program, testkit};
 
     fn path(text: &str) -> WorkspacePath {
         text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_program_is_refused() {
+        let program = Program::new(prism_types::Runtime::Hermes, "files".into(), "main.py");
+        let request = SandboxRequest::new("ins_a".parse().unwrap(), "dep_a".parse().unwrap(), true);
+        let refused = MemorySandbox::new().ensure(request.program(Some(program))).await.err().unwrap();
+        assert!(refused.to_string().contains("run no programs"), "{refused}");
     }
 
     fn limit_of(result: Result<FileWrite, SandboxError>) -> String {

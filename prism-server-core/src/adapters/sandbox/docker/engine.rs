@@ -176,6 +176,14 @@ impl Engine {
         Ok(created.id)
     }
 
+    /// Kills a container and waits for its end; one that does not run, or is not there, is no error.
+    pub(super) async fn kill(&self, name: &str) -> Result<(), SandboxError> {
+        match self.call("kill the container", |docker| docker.kill_container(name, None)).await {
+            Err(Failure::Conflict(_)) => Ok(()),
+            other => found(other).map(drop),
+        }
+    }
+
     /// Kills and removes a container, and waits until it is gone; one that is not there is no error.
     pub(super) async fn remove_container(&self, name: &str) -> Result<(), SandboxError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).build();

@@ -357,6 +357,10 @@ impl SandboxInstance for DockerInstance {
         .boxed()
     }
 
+    fn end(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
+        self.engine.kill(&self.container).boxed()
+    }
+
     fn output(&self) -> BoxFuture<'_, Result<String, SandboxError>> {
         async move {
             match self.engine.output(&self.container, OUTPUT).await {

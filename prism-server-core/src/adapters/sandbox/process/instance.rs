@@ -6,7 +6,7 @@ use futures::FutureExt;
 use prism_types::InstanceId;
 
 use super::{
-    blocking, files,
+    ProcessSandbox, blocking, files,
     folder::{Folder, Record},
     output,
 };
@@ -17,14 +17,15 @@ use crate::{
 
 /// A sandbox as it was made: once it is dead or was made again, this is [`SandboxError::Gone`].
 pub(super) struct ProcessInstance {
+    sandbox: ProcessSandbox,
     id: InstanceId,
     folder: Folder,
     record: Record,
 }
 
 impl ProcessInstance {
-    pub(super) fn new(id: InstanceId, folder: Folder, record: Record) -> Self {
-        Self { id, folder, record }
+    pub(super) fn new(sandbox: ProcessSandbox, id: InstanceId, folder: Folder, record: Record) -> Self {
+        Self { sandbox, id, folder, record }
     }
 
     fn with_workspace<T: Send + 'static>(
@@ -66,6 +67,11 @@ impl SandboxInstance for ProcessInstance {
     fn delete_file<'a>(&'a self, path: &'a WorkspacePath) -> BoxFuture<'a, Result<bool, SandboxError>> {
         let path = path.clone();
         self.with_workspace(move |workspace| files::delete(workspace, &path))
+    }
+
+    fn end(&self) -> BoxFuture<'_, Result<(), SandboxError>> {
+        let (id, record) = (self.id.clone(), self.record.clone());
+        self.sandbox.exclusively(&self.id, move |sandbox| sandbox.end_if(&id, &record))
     }
 
     fn output(&self) -> BoxFuture<'_, Result<String, SandboxError>> {

@@ -158,7 +158,7 @@ impl ProcessSandbox {
         let Some(launch) = launch else {
             let record = Record::new(None);
             folder.keep(&record)?;
-            return Ok(ProcessInstance::new(id.clone(), folder, record));
+            return Ok(ProcessInstance::new(self.clone(), id.clone(), folder, record));
         };
         let (identity, child) = launch.start(&folder)?;
         let record = Record::new(Some(identity.clone()));
@@ -170,7 +170,7 @@ impl ProcessSandbox {
             identity.reap();
             return Err(error);
         }
-        Ok(ProcessInstance::new(id.clone(), folder, record))
+        Ok(ProcessInstance::new(self.clone(), id.clone(), folder, record))
     }
 
     fn living(&self, id: &InstanceId) -> Result<Option<ProcessInstance>, SandboxError> {
@@ -178,7 +178,7 @@ impl ProcessSandbox {
         match folder.living()? {
             // It may have ended since.
             Some(record) if self.watch(id, &folder, &record, None)? => {
-                Ok(Some(ProcessInstance::new(id.clone(), folder, record)))
+                Ok(Some(ProcessInstance::new(self.clone(), id.clone(), folder, record)))
             }
             _ => Ok(None),
         }
@@ -203,16 +203,16 @@ impl ProcessSandbox {
             let (settings, watches) = (settings.upgrade()?, watches.upgrade()?);
             let sandbox = Self { settings, watches, locks: locked.upgrade()? };
             Some(sandbox.exclusively(&id_of_leftovers.clone(), move |sandbox| {
-                sandbox.end_leftovers(&id_of_leftovers, &dead)
+                sandbox.end_if(&id_of_leftovers, &dead)
             }))
         };
         self.watches.add(id, identity, child, folder.clone(), clear)
     }
 
-    /// Ends what a dead program left behind, unless it is known no more.
-    fn end_leftovers(&self, id: &InstanceId, dead: &Record) -> Result<(), SandboxError> {
-        if self.folder(id).record()?.as_ref() == Some(dead) {
-            processes::end_all(id, dead.program.as_ref())?;
+    /// Ends all processes of a sandbox, unless it was made again or removed since.
+    fn end_if(&self, id: &InstanceId, record: &Record) -> Result<(), SandboxError> {
+        if self.folder(id).record()?.as_ref() == Some(record) {
+            processes::end_all(id, record.program.as_ref())?;
         }
         Ok(())
     }

@@ -32,7 +32,8 @@ pub trait HarnessFixture: Sync {
     /// The harness.
     fn harness(&self) -> &dyn Harness;
 
-    /// A new agent in a sandbox of its own, always the same but for its ids.
+    /// An agent, always the same but for its ids. It can be one agent that is given out again and again, when its
+    /// threads know nothing of each other.
     fn agent(&self) -> BoxFuture<'_, Preparation>;
 }
 
@@ -119,6 +120,10 @@ pub async fn a_restart_neither_repeats_nor_skips(fixture: &dyn HarnessFixture) {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Trial {
+    /// The run, another one for each trial.
+    pub run_id: RunId,
+    /// Its thread, another one for each trial.
+    pub thread_id: ThreadId,
     /// The agent.
     pub agent: Preparation,
     /// The messages of the thread; the first has position 1.
@@ -136,7 +141,10 @@ pub struct Trial {
 impl Trial {
     /// A run that is started by a message.
     pub fn new(agent: Preparation, message: &str) -> Self {
+        let suffix = suffix();
         Self {
+            run_id: RunId::from_suffix(&suffix).expect("an id"),
+            thread_id: ThreadId::from_suffix(&suffix).expect("an id"),
             agent,
             messages: vec![message.to_owned()],
             answer: "Yes.".to_owned(),
@@ -191,7 +199,7 @@ impl Trial {
             let message = UserMessage { position, content: content.clone(), attachments: Vec::new() };
             sender.try_send(message).expect("the inbox has a place for every message");
         }
-        let mut input = RunInput::new(run_id(), thread_id(), self.agent.clone(), inbox);
+        let mut input = RunInput::new(self.run_id.clone(), self.thread_id.clone(), self.agent.clone(), inbox);
         input.checkpoint = self.checkpoint.clone();
         let mut stream = harness.run(input);
         while self.events.len() < steps {
@@ -215,7 +223,7 @@ impl Trial {
 
 /// An agent in a sandbox in memory, with this system prompt and every other setting at its default.
 pub async fn memory_agent(system_prompt: &str) -> Preparation {
-    let suffix = format!("testkit-{}", Uuid::now_v7().simple());
+    let suffix = suffix();
     let deployment = DeploymentId::from_suffix(&suffix).expect("an id");
     let instance = InstanceId::from_suffix(&suffix).expect("an id");
     let request = SandboxRequest::new(instance.clone(), deployment.clone(), false);
@@ -238,9 +246,11 @@ async fn prepared(fixture: &dyn HarnessFixture) -> Trial {
     Trial::new(agent, "Hello, agent.")
 }
 
-/// The events that somebody sees: a restart may report progress once more.
+/// The events that somebody sees: a restart may report progress, and what was used so far, once more.
 fn told(events: &[HarnessEvent]) -> Vec<&HarnessEvent> {
-    events.iter().filter(|event| **event != HarnessEvent::Progress).collect()
+    let seen = |event: &&HarnessEvent| !matches!(event, HarnessEvent::Progress | HarnessEvent::Used(_));
+    let used = events.iter().rfind(|event| matches!(event, HarnessEvent::Used(_)));
+    events.iter().filter(seen).chain(used).collect()
 }
 
 /// Places to cut a run of so many steps: all of them, or evenly spread ones.
@@ -248,10 +258,6 @@ fn cuts(steps: usize) -> impl Iterator<Item = usize> {
     (1..steps).step_by(steps.div_ceil(MOST_CUTS).max(1))
 }
 
-fn run_id() -> RunId {
-    RunId::from_suffix("testkit").expect("an id")
-}
-
-fn thread_id() -> ThreadId {
-    ThreadId::from_suffix("testkit").expect("an id")
+fn suffix() -> String {
+    format!("testkit-{}", Uuid::now_v7().simple())
 }

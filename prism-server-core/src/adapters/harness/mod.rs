@@ -4,5 +4,6 @@ pub mod hermes;
 pub mod scripted;
 mod unavailable;
 
+pub use hermes::HermesHarness;
 pub use scripted::ScriptedHarness;
 pub use unavailable::UnavailableHarness;

@@ -1,0 +1,255 @@
+//! What an agent said that may be needed once more: the gateway's copy of what the bridge keeps.
+//!
+//! Every run that works reads the log at its own pace. A line is forgotten, here and by the bridge, when no run
+//! can come back to it: each run holds a *floor*, the place from which it would go on if it were taken up from what
+//! is surely committed. A floor outlives its run for a while, since a run that was interrupted comes back.
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use prism_types::ThreadId;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+use tokio::time::Instant;
+
+/// Most bytes of lines here; then nothing more is read from the bridge, which keeps four times as much.
+pub(super) const ROOM: usize = 8 * 1024 * 1024;
+/// How long the lines of a run are kept that ended: until its end is surely committed.
+const AFTER_END: Duration = Duration::from_secs(60);
+/// How long the lines of a run are kept that was interrupted, and all of them when the gateway starts.
+const AFTER_INTERRUPTION: Duration = Duration::from_secs(10 * 60);
+
+/// An event of one session.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) number: u64,
+    pub(super) session: String,
+    pub(super) kind: String,
+    /// As it came: parsed, it can be many times as large.
+    payload: Box<str>,
+}
+
+impl Line {
+    /// What the event tells.
+    pub(super) fn payload(&self) -> Value {
+        serde_json::from_str(&self.payload).unwrap_or_default()
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.session.len() + self.kind.len() + self.payload.len()
+    }
+}
+
+/// An event as the agent tells it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Event<'a> {
+    #[serde(borrow)]
+    session_id: Cow<'a, str>,
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    payload: Option<&'a RawValue>,
+}
+
+/// What runs listen to; the rest of what an agent says is for people at a screen.
+const HEARD: &[&str] = &[
+    "message.start",
+    "message.delta",
+    "message.complete",
+    "approval.request",
+    "clarify.request",
+    "error",
+    "prism.tool",
+    "prism.result",
+    "prism.file",
+    "prism.taken",
+    "prism.idle",
+];
+
+/// The lines of one process of the agent.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    lines: VecDeque<Arc<Line>>,
+    size: usize,
+    /// The number of the last line that was received.
+    received: u64,
+    /// The number of the last line that was forgotten.
+    forgotten: u64,
+    floors: HashMap<ThreadId, Floor>,
+    /// Until when everything is kept, because runs that nobody has taken up yet may need it.
+    unknown: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Floor {
+    number: u64,
+    until: Option<Instant>,
+}
+
+/// What a reader finds.
+pub(super) enum Found {
+    /// The next line of its session.
+    Line(Arc<Line>),
+    /// None yet.
+    Nothing,
+    /// It was forgotten.
+    Forgotten,
+}
+
+impl Log {
+    /// The lines of a process that still has those from this number on. `known`: whether it was started while this
+    /// gateway looked on, so that no earlier gateway can have left runs behind.
+    pub(super) fn new(first: u64, known: bool, now: Instant) -> Self {
+        let forgotten = first.saturating_sub(1);
+        let unknown = (!known).then(|| now + AFTER_INTERRUPTION);
+        Self { received: forgotten, forgotten, unknown, ..Self::default() }
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.size >= ROOM
+    }
+
+    /// Takes a line; numbers that were there already are skipped.
+    pub(super) fn take(&mut self, number: u64, event: Event<'_>) {
+        if number <= self.received {
+            return;
+        }
+        self.received = number;
+        if !HEARD.contains(&event.kind.as_ref()) {
+            return;
+        }
+        let line = Line {
+            number,
+            session: event.session_id.into_owned(),
+            kind: event.kind.into_owned(),
+            payload: event.payload.map_or("null", RawValue::get).into(),
+        };
+        self.size += line.size();
+        self.lines.push_back(Arc::new(line));
+    }
+
+    /// A line that tells no event.
+    pub(super) fn skip(&mut self, number: u64) {
+        self.received = self.received.max(number);
+    }
+
+    /// The next line of a session after this number.
+    pub(super) fn after(&self, number: u64, session: &str) -> Found {
+        if number < self.forgotten {
+            return Found::Forgotten;
+        }
+        let start = self.lines.partition_point(|line| line.number <= number);
+        let found = self.lines.range(start..).find(|line| line.session == session);
+        found.map_or(Found::Nothing, |line| Found::Line(line.clone()))
+    }
+
+    /// The number of the line that tells that a message was taken.
+    pub(super) fn taken(&self, session: &str, message: &str) -> Option<u64> {
+        let fits = |line: &&Arc<Line>| {
+            line.session == session && line.kind == "prism.taken" && line.payload()["id"] == message
+        };
+        self.lines.iter().find(fits).map(|line| line.number)
+    }
+
+    /// Keeps what comes after this number for the run of a thread.
+    pub(super) fn hold(&mut self, thread: &ThreadId, number: u64) {
+        self.floors.insert(thread.clone(), Floor { number, until: None });
+    }
+
+    /// The run of a thread is not worked on any more.
+    pub(super) fn release(&mut self, thread: &ThreadId, ended: bool, now: Instant) {
+        if let Some(floor) = self.floors.get_mut(thread) {
+            floor.until = Some(now + if ended { AFTER_END } else { AFTER_INTERRUPTION });
+        }
+    }
+
+    /// Whether a run is worked on.
+    pub(super) fn is_held(&self) -> bool {
+        self.floors.values().any(|floor| floor.until.is_none())
+    }
+
+    /// Forgets what nobody needs; returns the number up to which the bridge may forget, if that is news.
+    pub(super) fn trim(&mut self, now: Instant) -> Option<u64> {
+        if self.unknown.is_some_and(|until| now < until) {
+            return None;
+        }
+        self.floors.retain(|_, floor| floor.until.is_none_or(|until| now < until));
+        let number = self.floors.values().map(|floor| floor.number).min().unwrap_or(self.received);
+        if number <= self.forgotten {
+            return None;
+        }
+        self.forgotten = number;
+        while let Some(line) = self.lines.pop_front_if(|line| line.number <= number) {
+            self.size -= line.size();
+        }
+        Some(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn take(log: &mut Log, number: u64, session: &str, kind: &str) {
+        let event = json!({"session_id": session, "type": kind, "payload": {"id": "m"}}).to_string();
+        log.take(number, serde_json::from_str(&event).unwrap());
+    }
+
+    fn thread(name: &str) -> ThreadId {
+        ThreadId::from_suffix(name).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_finds_the_lines_of_its_session_in_order() {
+        let mut log = Log::new(1, true, Instant::now());
+        take(&mut log, 1, "a", "message.delta");
+        take(&mut log, 2, "b", "prism.taken");
+        take(&mut log, 3, "a", "thinking.delta");
+        take(&mut log, 4, "a", "prism.idle");
+        take(&mut log, 4, "a", "prism.idle");
+        let Found::Line(line) = log.after(1, "a") else { panic!("no line") };
+        assert_eq!((line.number, line.kind.as_str()), (4, "prism.idle"));
+        assert!(matches!(log.after(4, "a"), Found::Nothing));
+        assert_eq!((log.taken("b", "m"), log.taken("a", "m")), (Some(2), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_are_kept_for_runs_and_for_a_while_after_them() {
+        let mut log = Log::new(1, true, Instant::now());
+        for number in 1..=10 {
+            take(&mut log, number, "a", "message.delta");
+        }
+        log.hold(&thread("one"), 3);
+        log.hold(&thread("two"), 6);
+        assert_eq!(log.trim(Instant::now()), Some(3));
+        assert!(matches!(log.after(2, "a"), Found::Forgotten));
+        assert!(matches!(log.after(3, "a"), Found::Line(_)));
+        log.release(&thread("one"), true, Instant::now());
+        assert_eq!(log.trim(Instant::now()), None);
+        tokio::time::advance(AFTER_END).await;
+        assert_eq!(log.trim(Instant::now()), Some(6));
+        log.release(&thread("two"), false, Instant::now());
+        tokio::time::advance(AFTER_INTERRUPTION).await;
+        assert_eq!(log.trim(Instant::now()), Some(10));
+        assert_eq!(log.size, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_gateway_keeps_everything_until_runs_were_taken_up() {
+        let mut log = Log::new(5, false, Instant::now());
+        take(&mut log, 5, "a", "prism.taken");
+        assert_eq!(log.trim(Instant::now()), None);
+        tokio::time::advance(AFTER_INTERRUPTION).await;
+        assert_eq!(log.trim(Instant::now()), Some(5));
+    }
+}

@@ -1,0 +1,93 @@
+//! Questions of the agent's, and what humans answer.
+
+use prism_types::Usage;
+use serde_json::json;
+
+use super::*;
+
+fn asks() -> [(&'static str, Value); 1] {
+    [("approval.request", json!({"question": "q1", "description": "delete", "command": "rm -rf x"}))]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_is_answered_in_another_stream_from_its_checkpoint() {
+    let stage = Stage::new(Features::default()).await;
+    let mut bridge = stage.bridge("a").await;
+    let (mut steps, _inbox) = stage.run(None, message(1, "clean up"));
+    let agent = async {
+        bridge.answer("prism.open", opened(&[])).await;
+        bridge.take().await;
+        bridge.tell(asks()).await;
+    };
+    let ((asked, checkpoint), ()) = tokio::join!(rest(&mut steps), agent);
+    let [HarnessEvent::Asked { summary }] = &asked[..] else { panic!("{asked:?}") };
+    assert!(summary.contains("rm -rf x"), "{summary}");
+    drop(steps);
+
+    let (mut steps, _inbox) = stage.run(checkpoint, message(2, "yes"));
+    let agent = async {
+        bridge.answer("prism.open", opened(&[])).await;
+        let answer = bridge.answer("prism.answer", json!({"resolved": 1})).await;
+        bridge.tell(turn("gone")).await;
+        answer
+    };
+    let ((told, _), answer) = tokio::join!(rest(&mut steps), agent);
+    assert_eq!(answer, json!({"session_id": "s", "question": "q1", "choice": "once", "text": null}));
+    let used = Usage::default().input_tokens(10_u64).output_tokens(2_u64);
+    let expected =
+        [HarnessEvent::Token("gone".to_owned()), HarnessEvent::Used(used), HarnessEvent::Completed];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_yes_with_a_condition_is_asked_about() {
+    let stage = Stage::new(Features::default()).await;
+    let mut bridge = stage.bridge("a").await;
+    let (mut steps, _inbox) = stage.run(None, message(1, "clean up"));
+    let agent = async {
+        bridge.answer("prism.open", opened(&[])).await;
+        bridge.take().await;
+        bridge.tell(asks()).await;
+    };
+    let ((_, checkpoint), ()) = tokio::join!(rest(&mut steps), agent);
+
+    let (mut steps, _inbox) = stage.run(checkpoint, message(2, "yes, but only the old ones"));
+    let agent = bridge.answer("prism.open", opened(&[]));
+    let ((asked, checkpoint), _) = tokio::join!(rest(&mut steps), agent);
+    let [HarnessEvent::Asked { summary }] = &asked[..] else { panic!("{asked:?}") };
+    assert!(summary.contains("`yes`, `always` or `no`") && summary.contains("rm -rf x"), "{summary}");
+
+    let (mut steps, _inbox) = stage.run(checkpoint, message(3, "only the old ones"));
+    let agent = async {
+        bridge.answer("prism.open", opened(&[])).await;
+        let answer = bridge.answer("prism.answer", json!({"resolved": 1})).await;
+        bridge.tell(turn("I see.")).await;
+        answer
+    };
+    let (_, answer) = tokio::join!(rest(&mut steps), agent);
+    let expected =
+        json!({"session_id": "s", "question": "q1", "choice": "deny", "text": "only the old ones"});
+    assert_eq!(answer, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_steering_nobody_is_asked() {
+    let stage = Stage::new(Features::default().steering(false)).await;
+    let mut bridge = stage.bridge("a").await;
+    let (mut steps, _inbox) = stage.run(None, message(1, "clean up"));
+    let agent = async {
+        bridge.answer("prism.open", opened(&[])).await;
+        bridge.take().await;
+        bridge.tell(asks()).await;
+        let denied = bridge.answer("prism.answer", json!({"resolved": 1})).await;
+        bridge.tell([("clarify.request", json!({"request_id": "q2", "question": "Which?"}))]).await;
+        let told = bridge.answer("prism.answer", json!({"resolved": 1})).await;
+        bridge.tell(turn("done")).await;
+        (denied, told)
+    };
+    let ((events, _), (denied, told)) = tokio::join!(rest(&mut steps), agent);
+    assert_eq!(denied["choice"], "deny");
+    assert_eq!(told["clarify"], true);
+    assert!(told["text"].as_str().unwrap().contains("decide yourself"), "{told}");
+    assert_eq!(events.last(), Some(&HarnessEvent::Completed));
+}

@@ -6,6 +6,7 @@
 //! | `master.key` | the key that seals secrets |
 //! | `prism.lock` | held by the server that works on the directory |
 //! | `identity` | the name by which the server knows its own containers |
+//! | `agents/` | what agents are given by the server: a folder for each |
 //! | `processes/` | agents that run as processes: a folder for each |
 //! | `runtimes/` | the software that they run on |
 
@@ -29,6 +30,7 @@ use crate::{environment, failure::Failure};
 const DATABASE: &str = "prism.db";
 const KEY_FILE: &str = "master.key";
 const RUNTIMES: &str = "runtimes";
+const AGENTS: &str = "agents";
 const PROCESSES: &str = "processes";
 const IDENTITY: &str = "identity";
 const LOCK_FILE: &str = "prism.lock";
@@ -115,6 +117,11 @@ impl DataDir {
     /// Where runtimes are installed.
     pub(crate) fn runtimes(&self) -> PathBuf {
         self.absolute().join(RUNTIMES)
+    }
+
+    /// Where agents get what the server gives them.
+    pub(crate) fn agents(&self) -> PathBuf {
+        self.absolute().join(AGENTS)
     }
 
     /// Where agents that are processes live.

@@ -88,13 +88,12 @@ async fn look(config: &Config) -> Report {
         let default = default.is_some_and(|kind| SandboxType::from(kind) == sandbox);
         Agent { runtime, sandbox, works, default }
     };
-    let harness = Part::fails("harness of hermes", "not in this version", "use the runtime scripted");
     let agents = vec![
-        agent(Runtime::Hermes, SandboxType::Docker, harness.works && all_work(&container)),
-        agent(Runtime::Hermes, SandboxType::Process, harness.works && all_work(&process)),
+        agent(Runtime::Hermes, SandboxType::Docker, all_work(&container)),
+        agent(Runtime::Hermes, SandboxType::Process, all_work(&process)),
         agent(Runtime::Scripted, SandboxType::Memory, true),
     ];
-    let parts = container.into_iter().chain(process).chain([harness, providers(config)]).collect();
+    let parts = container.into_iter().chain(process).chain([providers(config)]).collect();
     Report { parts, agents }
 }
 

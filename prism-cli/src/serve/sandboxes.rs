@@ -1,11 +1,11 @@
-//! The sandboxes of a server, as the configuration and the machine have them.
+//! The sandboxes and the harness of a server, as the configuration and the machine have them.
 
 use std::sync::Arc;
 
 use prism_server_core::{
     Builder,
     adapters::{
-        harness::hermes,
+        harness::hermes::{self, HermesHarness},
         sandbox::{DockerSandbox, ProcessSandbox, docker::DockerLimits},
     },
     ports::SandboxError,
@@ -58,7 +58,7 @@ pub(super) async fn equip(
         };
     }
     let default = kinds.first().copied().map_or_else(SandboxType::default, SandboxType::from);
-    Ok((builder, default))
+    Ok((builder.harness(HermesHarness::new(data.agents())), default))
 }
 
 /// The kinds of sandboxes, the default first.

@@ -1,0 +1,8 @@
+//! What agents are to do, whatever they run in.
+
+pub(crate) mod approvals;
+pub(crate) mod conversations;
+pub(crate) mod isolation;
+pub(crate) mod losses;
+pub(crate) mod steering;
+pub(crate) mod tools;

@@ -71,6 +71,8 @@ pub(crate) enum Case {
     FanOut,
     /// Time to be ready, and memory.
     Footprint,
+    /// Real agents; needs a Docker Engine with their image, and PRISM_HERMES_PYTHON. Not by default.
+    Agents,
 }
 
 impl Case {

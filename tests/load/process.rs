@@ -45,6 +45,15 @@ impl Prism {
         command.env("PRISM_BOOTSTRAP_API_KEY", KEY).env("PRISM_LOG", "warn");
         Server::start(command)
     }
+
+    /// Starts `prism serve` with one kind of sandbox and a model.
+    pub(crate) fn serve_agents(&self, data_directory: &Path, sandbox: &str, model: &str) -> Result<Server> {
+        let mut command = Command::new(&self.0);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--sandboxes", sandbox, "--data-dir"]);
+        command.arg(data_directory).env("PRISM_BOOTSTRAP_API_KEY", KEY).env("PRISM_LOG", "error");
+        command.env("PRISM_MODEL_BASE_URL", model);
+        Server::start(command)
+    }
 }
 
 fn build_prism() -> Result<()> {

@@ -20,6 +20,10 @@ features:
 test:
     cargo test --workspace
 
+# The tests with containers and real agents; PRISM_HERMES_PYTHON names a Python with the agent.
+test-agents:
+    cargo test --workspace --lib --tests -- --ignored docker_ hermes_
+
 # The reference of the crates, in target/doc.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --exclude prism-client --no-deps --all-features

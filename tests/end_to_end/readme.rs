@@ -45,8 +45,12 @@ fn the_program_is_the_one_in_examples() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_work_in_their_order() {
-    let [two_commands, serve, secrets, curl, create, send] = blocks("sh")[..] else { panic!("{README}") };
+    let [two_commands, real_agents, serve, secrets, curl, create, send] = blocks("sh")[..] else {
+        panic!("{README}")
+    };
     assert_eq!(two_commands, "cargo run --bin quickstart\ncargo test --workspace\n");
+    // CI runs these three as steps of its own.
+    assert!(real_agents.contains("--bin quickstart -- --runtime hermes"));
     assert!(serve.contains("--config examples/prism.toml"));
 
     let directory = tempfile::tempdir().unwrap();

@@ -57,6 +57,8 @@ impl PrismServe {
             .args(arguments)
             .env("PRISM_BOOTSTRAP_API_KEY", Self::KEY)
             .env("PRISM_LOG", "warn")
+            // A container would outlive the test.
+            .env("PRISM_SANDBOXES", "process")
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

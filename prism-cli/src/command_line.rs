@@ -41,6 +41,7 @@ enum Command {
     Events(remote::events::Arguments),
     Threads(remote::threads::Arguments),
     Runs(remote::runs::Arguments),
+    Approvals(remote::approvals::Arguments),
     Skills(remote::skills::Arguments),
 }
 
@@ -69,6 +70,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Events(arguments) => remote::events::run(arguments),
         Command::Threads(arguments) => remote::threads::run(arguments),
         Command::Runs(arguments) => remote::runs::run(arguments),
+        Command::Approvals(arguments) => remote::approvals::run(arguments),
         Command::Skills(arguments) => remote::skills::run(arguments),
     }
 }

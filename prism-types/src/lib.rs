@@ -27,6 +27,7 @@
 
 mod macros;
 
+mod approval;
 mod deployment;
 mod error;
 mod event;
@@ -44,6 +45,7 @@ mod skill;
 mod thread;
 mod timestamp;
 
+pub use approval::{AnswerApproval, Approval, ApprovalStatus, Decision};
 pub use deployment::{
     CreateDeployment, DeletedDeployment, DeletedStatus, Deployment, DeploymentStatus, DeploymentSummary,
     EventTransport, EventsEndpoint, Features, FeaturesUpdate, Filesystem, ListDeployments, McpServer,

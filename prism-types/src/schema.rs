@@ -26,6 +26,9 @@ macro_rules! registry {
 }
 
 registry! {
+    AnswerApproval as "AnswerApproval",
+    Approval as "Approval",
+    Page<Approval> as "ApprovalPage",
     Attachment as "Attachment",
     CreateDeployment as "CreateDeployment",
     CreateThread as "CreateThread",

@@ -55,6 +55,11 @@ pub struct UpdateThread {
     pub title: Patch<String>,
 }
 
+setters!(UpdateThread {
+    /// Sets the title; [`Patch::Clear`] removes it.
+    title: Patch<String>,
+});
+
 /// A thread with its messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -1,5 +1,7 @@
 //! Who may do what: every endpoint, walked.
 
+use std::time::Duration;
+
 use axum::{Router, extract::Request};
 use prism_server_core::{
     ControlPlane, TrustedPrincipal,
@@ -8,21 +10,29 @@ use prism_server_core::{
     domain::tenant::{Principal, Scopes},
 };
 use prism_tests::{Account, Answer, Http, TestServer};
-use prism_types::{DeploymentId, RunId, ThreadId};
+use prism_types::{ApprovalId, ApprovalStatus, DeploymentId, EventPayload, RunId, RunStatus, ThreadId};
 use serde_json::json;
 
-/// A deployment with a thread and a finished run, for paths.
+/// A deployment with a thread and a run that waits for an answer, for paths.
 struct Things {
     deployment: DeploymentId,
     thread: ThreadId,
     run: RunId,
+    approval: ApprovalId,
 }
 
 async fn things(server: &TestServer) -> Things {
-    let deployment = server.deploy("say Hi").await;
+    let deployment = server.deploy("ask Publish?").await;
     let handle = server.client().deployment(&deployment);
+    let mut events = handle.events().stream().open().await.unwrap();
     let receipt = handle.messages().send("Hi").await.unwrap();
-    Things { deployment, thread: receipt.thread_id.clone(), run: receipt.run_id.clone() }
+    let approval = loop {
+        let event = tokio::time::timeout(Duration::from_secs(20), events.next()).await.unwrap();
+        if let EventPayload::SteeringRequest(asked) = event.unwrap().unwrap().payload {
+            break asked.approval_id.unwrap();
+        }
+    };
+    Things { deployment, thread: receipt.thread_id.clone(), run: receipt.run_id.clone(), approval }
 }
 
 async fn call(server: &TestServer, operation: &Operation, things: &Things, key: Option<&str>) -> Answer {
@@ -30,7 +40,8 @@ async fn call(server: &TestServer, operation: &Operation, things: &Things, key: 
         .path
         .replace("{deployment_id}", things.deployment.as_str())
         .replace("{thread_id}", things.thread.as_str())
-        .replace("{run_id}", things.run.as_str());
+        .replace("{run_id}", things.run.as_str())
+        .replace("{approval_id}", things.approval.as_str());
     assert!(!path.contains('{'), "{path}");
     let http = server.http_with(key);
     match operation.method {
@@ -83,6 +94,9 @@ async fn with_another_tenants_key_every_endpoint_answers_404_and_changes_nothing
     assert_eq!(listed.body, json!({"data": [], "next_cursor": null}));
     let deployment = server.client().deployment(&things.deployment).get().await.unwrap();
     assert_eq!(deployment.name, "Test agent");
+    let handle = server.client().deployment(&things.deployment);
+    assert_eq!(handle.runs().get(&things.run).await.unwrap().status, RunStatus::WaitingOnHuman);
+    assert_eq!(handle.approvals().get(&things.approval).await.unwrap().status, ApprovalStatus::Pending);
 }
 
 #[tokio::test]

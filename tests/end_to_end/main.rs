@@ -11,4 +11,5 @@ mod published_request;
 mod readme;
 mod runs;
 mod skills;
+mod steering;
 mod streams;

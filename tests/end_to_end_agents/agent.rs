@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use prism_client::{Client, resources::DeploymentHandle};
 use prism_types::{
-    DeploymentId, Event, EventPayload, InstanceId, MessageReceipt, Run, RunId, RunStatus, SendMessage,
-    Thread, ThreadId,
+    AnswerApproval, DeploymentId, Event, EventPayload, InstanceId, MessageReceipt, Run, RunId, RunStatus,
+    SendMessage, Thread, ThreadId,
 };
 use tokio::time::timeout;
 
@@ -94,6 +94,17 @@ impl<'a> Agent<'a> {
 
     pub(crate) async fn run(&self, id: &RunId) -> Run {
         self.handle().runs().get(id).await.unwrap().into_inner()
+    }
+
+    pub(crate) async fn cancel(&self, id: &RunId) {
+        self.handle().runs().cancel(id).await.unwrap();
+    }
+
+    /// Decides the one question that waits.
+    pub(crate) async fn decide(&self, request: AnswerApproval) {
+        let pending = self.handle().approvals().list().pending(true).await.unwrap().into_inner().data;
+        let [asked] = &pending[..] else { panic!("one question waits: {pending:?}") };
+        self.handle().approvals().answer(&asked.approval_id, request).await.unwrap();
     }
 
     pub(crate) async fn thread(&self, id: &ThreadId) -> Thread {

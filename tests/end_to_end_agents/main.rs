@@ -59,6 +59,8 @@ in_each_sandbox! {
         hermes_process_tells_no_secret, hermes_docker_tells_no_secret;
     scenarios::steering::a_message_reaches_an_agent_at_work =>
         hermes_process_is_steered, hermes_docker_is_steered;
+    scenarios::steering::a_cancelled_run_stops_the_agent =>
+        hermes_process_is_cancelled, hermes_docker_is_cancelled;
     scenarios::losses::memory_outlives_the_agent =>
         hermes_process_remembers, hermes_docker_remembers;
     scenarios::losses::a_killed_agent_comes_back =>

@@ -1,5 +1,6 @@
 //! Commands that talk to a server over HTTP.
 
+pub(crate) mod approvals;
 pub(crate) mod deployments;
 pub(crate) mod events;
 pub(crate) mod runs;

@@ -9,7 +9,7 @@ use crate::{
     output::{Output, or_dash, record, table},
 };
 
-/// List the runs of a deployment, or look at one.
+/// List the runs of a deployment, look at one, or end one.
 ///
 /// A run is one unit of work of the agent: what it does about a message.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,17 @@ enum Command {
         deployment: DeploymentId,
         #[command(flatten)]
         listing: Listing,
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// End a run, with the code `cancelled`.
+    Cancel {
+        /// The deployment, such as dep_7xK9s2.
+        deployment: DeploymentId,
+        /// The run, such as run_Zz9.
+        run: RunId,
         #[command(flatten)]
         server: Server,
         #[command(flatten)]
@@ -59,6 +70,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                 listing.read(page).await
             })?;
             output.print(&runs, |runs| many(runs))
+        }
+        Command::Cancel { deployment, run, server, output } => {
+            let run = server.with(async |client| {
+                Ok(client.deployment(&deployment).runs().cancel(&run).await?.into_inner())
+            })?;
+            output.print(&run, one)
         }
         Command::Get { deployment, run, server, output } => {
             let run = server.with(async |client| {

@@ -1,7 +1,7 @@
 //! `prism threads`.
 
 use clap::Subcommand;
-use prism_client::types::{Cursor, DeploymentId, Thread, ThreadId, ThreadSummary};
+use prism_client::types::{Cursor, DeploymentId, Patch, Thread, ThreadId, ThreadSummary, UpdateThread};
 
 use super::{Listing, Server};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     output::{Output, harmless, or_dash, record, table},
 };
 
-/// List the threads of a deployment, or read one.
+/// List the threads of a deployment, read one, or change its title.
 ///
 /// A thread is one conversation with the agent.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,19 @@ enum Command {
         deployment: DeploymentId,
         #[command(flatten)]
         listing: Listing,
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Change the title of a thread.
+    Rename {
+        /// The deployment, such as dep_7xK9s2.
+        deployment: DeploymentId,
+        /// The thread, such as thr_default_8a1.
+        thread: ThreadId,
+        /// The new title, at most 255 characters; left out: no title.
+        title: Option<String>,
         #[command(flatten)]
         server: Server,
         #[command(flatten)]
@@ -59,6 +72,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                 listing.read(page).await
             })?;
             output.print(&threads, |threads| many(threads))
+        }
+        Command::Rename { deployment, thread, title, server, output } => {
+            let change = UpdateThread::default().title(title.map_or(Patch::Clear, Patch::Set));
+            let thread = server.with(async |client| {
+                Ok(client.deployment(&deployment).threads().update(&thread, change).await?.into_inner())
+            })?;
+            output.print(&thread, one)
         }
         Command::Get { deployment, thread, server, output } => {
             let thread = server.with(async |client| {

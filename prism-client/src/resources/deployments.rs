@@ -6,7 +6,7 @@ use prism_types::{
 };
 use reqwest::Method;
 
-use super::{Messages, Runs, Skills, Threads, WaitUntilReady};
+use super::{Approvals, Messages, Runs, Skills, Threads, WaitUntilReady};
 use crate::{
     Client,
     call::{Call, calls, query_setters},
@@ -115,6 +115,11 @@ impl DeploymentHandle {
     /// The conversations with the agent.
     pub fn threads(&self) -> Threads {
         Threads::new(self.client.clone(), self.id.clone())
+    }
+
+    /// The agent's questions to humans.
+    pub fn approvals(&self) -> Approvals {
+        Approvals::new(self.client.clone(), self.id.clone())
     }
 
     /// The agent's runs.

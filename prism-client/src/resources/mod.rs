@@ -1,5 +1,6 @@
 //! What the server has, one file a noun: handles, which send nothing, and the builders of their operations.
 
+mod approvals;
 mod deployments;
 mod messages;
 mod runs;
@@ -7,14 +8,15 @@ mod skills;
 mod threads;
 mod wait;
 
+pub use approvals::{AnswerApprovalCall, Approvals, GetApprovalCall, ListApprovalsCall};
 pub use deployments::{
     CreateDeploymentCall, DeleteDeploymentCall, DeploymentHandle, Deployments, GetDeploymentCall,
     ListDeploymentsCall, UpdateDeploymentCall,
 };
 pub use messages::{Messages, SendMessageCall};
-pub use runs::{GetRunCall, ListRunsCall, Runs};
+pub use runs::{CancelRunCall, GetRunCall, ListRunsCall, Runs};
 pub use skills::{ListSkillsCall, Skills};
-pub use threads::{CreateThreadCall, GetThreadCall, ListThreadsCall, Threads};
+pub use threads::{CreateThreadCall, GetThreadCall, ListThreadsCall, Threads, UpdateThreadCall};
 pub use wait::WaitUntilReady;
 
 /// Declares a handle on a collection of one deployment.

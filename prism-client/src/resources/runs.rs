@@ -18,6 +18,12 @@ impl Runs {
         GetRunCall { call: Call::new(&self.client, Method::GET, &path) }
     }
 
+    /// Ends a run, with the code `cancelled`; it is over when this answers. One that was over stays as it is.
+    pub fn cancel(&self, id: &RunId) -> CancelRunCall {
+        let path = ["v1", "deployments", self.deployment.as_str(), "runs", id.as_str(), "cancel"];
+        CancelRunCall { call: Call::new(&self.client, Method::POST, &path) }
+    }
+
     /// Lists runs, a page at a time.
     pub fn list(&self) -> ListRunsCall {
         let path = ["v1", "deployments", self.deployment.as_str(), "runs"];
@@ -29,6 +35,9 @@ calls! {
     /// `GET /v1/deployments/{deployment_id}/runs/{run_id}`, from [`Runs::get`]. Needs the scope
     /// `deployments:read`.
     GetRunCall -> Run;
+    /// `POST /v1/deployments/{deployment_id}/runs/{run_id}/cancel`, from [`Runs::cancel`]. Needs the scope
+    /// `deployments:write`.
+    CancelRunCall -> Run;
     /// `GET /v1/deployments/{deployment_id}/runs`, from [`Runs::list`]. Needs the scope `deployments:read`.
     ///
     /// A page may be empty and still not be the last: go on while it has a `next_cursor`.

@@ -1,6 +1,6 @@
 //! Threads: conversations with an agent.
 
-use prism_types::{CreateThread, Cursor, Page, Thread, ThreadId, ThreadSummary};
+use prism_types::{CreateThread, Cursor, Page, Thread, ThreadId, ThreadSummary, UpdateThread};
 use reqwest::Method;
 
 use super::deployment_collection;
@@ -23,6 +23,12 @@ impl Threads {
         GetThreadCall { call: Call::new(&self.client, Method::GET, &path) }
     }
 
+    /// Changes the title of a thread.
+    pub fn update(&self, id: &ThreadId, request: UpdateThread) -> UpdateThreadCall {
+        let path = ["v1", "deployments", self.deployment.as_str(), "threads", id.as_str()];
+        UpdateThreadCall { call: Call::new(&self.client, Method::PATCH, &path).body(&request) }
+    }
+
     /// Lists threads, a page at a time.
     pub fn list(&self) -> ListThreadsCall {
         ListThreadsCall { call: self.all(Method::GET) }
@@ -40,6 +46,9 @@ calls! {
     /// `GET /v1/deployments/{deployment_id}/threads/{thread_id}`, from [`Threads::get`]. Needs the scope
     /// `deployments:read`.
     GetThreadCall -> Thread;
+    /// `PATCH /v1/deployments/{deployment_id}/threads/{thread_id}`, from [`Threads::update`]. Needs the scope
+    /// `deployments:write`.
+    UpdateThreadCall -> Thread;
     /// `GET /v1/deployments/{deployment_id}/threads`, from [`Threads::list`]. Needs the scope
     /// `deployments:read`.
     ///

@@ -70,5 +70,7 @@ pub const MEMORY_FILE: usize = 1024 * 1024;
 pub const MEMORY_WORKSPACE: usize = 16 * 1024 * 1024;
 /// Most files of an in-memory workspace, so that empty ones are bounded too.
 pub const MEMORY_FILES: usize = 10_000;
+/// Longest reason of a decision, in bytes.
+pub const REASON: usize = 4096;
 /// Most unread steering messages of one run.
 pub const UNREAD_MESSAGES: u64 = 100;

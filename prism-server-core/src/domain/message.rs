@@ -2,6 +2,8 @@
 
 use prism_types::{Attachment, MessageRole, RunId, ThreadId, Timestamp};
 
+use super::approval::Decision;
+
 /// What somebody said on a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "a record: stores build it from its columns")]
@@ -18,6 +20,8 @@ pub struct Message {
     pub attachments: Vec<Attachment>,
     /// The run that it started, steered or came from.
     pub run_id: Option<RunId>,
+    /// What it decides of the question that the run waits on; `None`: the words have to tell.
+    pub decision: Option<Decision>,
     /// When it was stored.
     pub created_at: Timestamp,
 }

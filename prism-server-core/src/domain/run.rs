@@ -35,6 +35,8 @@ pub struct Run {
     pub created_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// Whether it is to end, as soon as whoever works on it sees this. Set by itself, never by an update.
+    pub cancelled: bool,
     /// How often it was changed: the guard of every update.
     pub revision: u64,
 }
@@ -151,6 +153,7 @@ pub(crate) mod tests {
             error: None,
             created_at: Timestamp::UNIX_EPOCH,
             ended_at: None,
+            cancelled: false,
             revision: 0,
         }
     }

@@ -120,6 +120,23 @@ impl Agents {
         started
     }
 
+    /// The agent, if it is alive; nothing is done about one that is not.
+    ///
+    /// # Errors
+    /// As [`Agents::start`].
+    pub(super) async fn living(
+        &self,
+        core: &Core,
+        deployment: &Deployment,
+        spec: &Arc<AgentSpec>,
+    ) -> Result<Option<Agent>, Failure> {
+        let parts = Parts::of(core, deployment, spec)?;
+        match parts.find(deployment).await? {
+            Some(sandbox) => parts.agent(core, deployment, spec, sandbox).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Sees to it that an agent that runs between runs does so.
     ///
     /// # Errors

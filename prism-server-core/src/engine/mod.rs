@@ -11,7 +11,7 @@ mod agents;
 mod cancellations;
 mod nudges;
 mod provisioning;
-mod run_log;
+pub(crate) mod run_log;
 mod runs;
 mod scrubbing;
 #[cfg(test)]

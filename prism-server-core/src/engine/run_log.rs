@@ -6,16 +6,18 @@ use prism_types::{
 };
 use serde_json::Value;
 
+use super::SWEEP_PAGE;
 use crate::{
+    core::Core,
     domain::{
         Refused,
-        approval::Approval,
+        approval::{Approval, ApprovalState, Resolution},
         event::{LoggedEvent, NewEvent},
         limits,
         message::Message,
         run::{Run, RunCommand},
     },
-    error::failure,
+    error::{Result, failure},
     ids::NewId,
     ports::{Commit, HarnessEvent, HarnessStep, Write},
 };
@@ -164,6 +166,7 @@ impl Recorded<'_> {
                 role: MessageRole::Agent,
                 content: text,
                 attachments: Vec::new(),
+                decision: None,
                 run_id: Some(run.id.clone()),
                 created_at: now,
             }));
@@ -185,10 +188,34 @@ impl Recorded<'_> {
             deployment_id: self.advance.run.deployment_id.clone(),
             run_id: self.advance.run.id.clone(),
             summary: summary.to_owned(),
+            state: ApprovalState::Pending,
             answer: None,
             created_at: now,
             resolved_at: None,
         }
+    }
+}
+
+/// The commit that ends a run for a reason of the platform's, whoever worked on it: what the agent had written is kept,
+/// and its question is closed.
+pub(crate) async fn end_of(core: &Core, run: Run, reason: Failure) -> Result<Commit> {
+    let open = core.store.open_approval(&run.id).await?;
+    let now = core.clock.now();
+    let mut log = RunLog::new(run, false);
+    read_past(core, &mut log).await?;
+    let closed = open.map(|open| Write::ResolveApproval(open.id, Resolution::closed(), now));
+    Ok(log.record(&[failed(reason)], now)?.commit.with_all(closed))
+}
+
+/// Reads the run's past events into its log.
+pub(super) async fn read_past(core: &Core, log: &mut RunLog) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let (run, deployment) = (log.run.id.clone(), log.run.deployment_id.clone());
+        let page = core.store.run_events(&run, &deployment, after, SWEEP_PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.sequence;
+        log.replay(&page);
     }
 }
 

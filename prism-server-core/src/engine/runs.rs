@@ -21,7 +21,7 @@ use tokio::sync::{Notify, mpsc};
 use super::{
     SWEEP_PAGE,
     agents::{Agent, Agents},
-    run_log::{RunLog, failed},
+    run_log::{self, RunLog, failed, read_past},
     scrubbing,
     workers::Workers,
 };
@@ -35,6 +35,7 @@ use crate::{
     },
     error::{Result, failure},
     ports::{HarnessEvent, HarnessStep, RunInput, StoreError, UserMessage},
+    service::runs,
 };
 
 /// Most steps of one commit.
@@ -43,6 +44,8 @@ const STEPS: usize = 64;
 const INBOX: usize = limits::UNREAD_MESSAGES as usize + 8;
 /// How often a run may lose its agent before it fails.
 const LOSSES: u32 = 3;
+/// How long the agent of a cancelled run may take to stop.
+const INTERRUPT: Duration = Duration::from_secs(10);
 /// Waiting times after a failure of the store: doubled each time, up to the second.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -128,6 +131,13 @@ impl Drivers {
         let (mut read, mut losses) = (None, 0);
         loop {
             let Some(run) = self.core.store.run(id).await? else { return Ok(()) };
+            if run.state == RunState::Running && run.cancelled {
+                self.fail(id, runs::cancelled()).await?;
+                continue;
+            }
+            if run.error.as_ref().is_some_and(|error| error.code == runs::CANCELLED) {
+                return self.interrupt(run).await;
+            }
             // Before the deployment is read: a delete that comes after that reading cancels this work.
             let work = self.core.cancellations.begin(&run.deployment_id);
             let drive = Drive::start(&self.core, &self.agents, run, self.is_interrupted(id)).await?;
@@ -150,6 +160,7 @@ impl Drivers {
                         return self.fail(id, reason).await;
                     }
                 }
+                Ok(Ended::Cancelled) => {}
                 Ok(Ended::Over) | Err(StoreError::Missing(_)) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
@@ -158,10 +169,22 @@ impl Drivers {
 
     async fn fail(&self, id: &RunId, reason: prism_types::Failure) -> Result<()> {
         let Some(run) = self.core.store.run(id).await? else { return Ok(()) };
-        let mut log = RunLog::new(run, false);
-        replay(&self.core, &mut log).await?;
-        let recorded = log.record(&[failed(reason)], self.core.clock.now())?;
-        Ok(self.core.store.commit(recorded.commit).await?)
+        let commit = run_log::end_of(&self.core, run, reason).await?;
+        Ok(self.core.store.commit(commit).await?)
+    }
+
+    /// Lets the agent of a run that was cancelled stop. Nothing depends on it: an agent that was not reached finds out
+    /// when the next run of the thread comes.
+    async fn interrupt(&self, run: Run) -> Result<()> {
+        let Some(deployment) = self.core.store.deployment(&run.deployment_id).await? else { return Ok(()) };
+        let Some(spec) = self.core.store.spec(&deployment.id, run.spec_version).await? else { return Ok(()) };
+        if let Ok(Some(agent)) = self.agents.living(&self.core, &deployment, &Arc::new(spec)).await {
+            let stopped = agent.harness.interrupt(agent.preparation, run.id.clone(), run.thread_id);
+            if tokio::time::timeout(INTERRUPT, stopped).await.is_err() {
+                tracing::warn!(run = %run.id, "the agent of a cancelled run was not reached");
+            }
+        }
+        Ok(())
     }
 
     fn is_interrupted(&self, id: &RunId) -> bool {
@@ -181,6 +204,8 @@ enum Ended {
     Unread,
     /// The agent is gone; the run goes on with the next one.
     Lost,
+    /// Somebody cancelled it.
+    Cancelled,
 }
 
 /// One attempt of working on a run.
@@ -217,7 +242,7 @@ impl<'a> Drive<'a> {
         let file_events = spec.as_ref().is_some_and(|spec| spec.features.filesystem_webhooks);
         let mut log = RunLog::new(run, file_events);
         if log.run.checkpoint.is_some() {
-            replay(core, &mut log).await?;
+            read_past(core, &mut log).await?;
         }
         let work = match &spec {
             Some(spec) => work_on(agents, core, &deployment, spec).await,
@@ -244,6 +269,10 @@ impl<'a> Drive<'a> {
             let chunk = tokio::select! {
                 chunk = steps.next() => chunk,
                 () = wake.notified() => {
+                    self.refresh().await?;
+                    if self.log.run.cancelled {
+                        return Ok(Ended::Cancelled);
+                    }
                     self.deliver(&inbox).await?;
                     continue;
                 }
@@ -257,6 +286,9 @@ impl<'a> Drive<'a> {
                 _ => None,
             });
             let ended = self.commit(chunk).await?;
+            if matches!(ended, Ended::Cancelled) {
+                return Ok(ended);
+            }
             if let Some(reason) = lost {
                 tracing::warn!(run = %self.log.run.id, reason, "a run lost its agent");
                 return Ok(Ended::Lost);
@@ -267,7 +299,7 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// Commits steps. When a message came in between, the run's revision is read again. When the steps complete
+    /// Commits steps, unless the run was cancelled in between. When a message came in between, the run's revision is read again. When the steps complete
     /// the run or ask a human, and messages are unread, that last step is left out: the harness is to take the
     /// messages first, so that none is lost and none is taken for the answer to a question that came after it.
     async fn commit(&mut self, mut steps: Vec<HarnessStep>) -> Result<Ended, StoreError> {
@@ -297,7 +329,12 @@ impl<'a> Drive<'a> {
                     self.log.advance(advance);
                     return Ok(ended);
                 }
-                Err(StoreError::Conflict(_)) => self.refresh().await?,
+                Err(StoreError::Conflict(_)) => {
+                    self.refresh().await?;
+                    if self.log.run.cancelled {
+                        return Ok(Ended::Cancelled);
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -308,6 +345,7 @@ impl<'a> Drive<'a> {
         let fresh = self.core.store.run(&self.log.run.id).await?.ok_or(StoreError::Missing("run"))?;
         self.log.run.revision = fresh.revision;
         self.log.run.state = fresh.state;
+        self.log.run.cancelled = fresh.cancelled;
         Ok(())
     }
 
@@ -323,8 +361,8 @@ impl<'a> Drive<'a> {
         for message in self.messages(self.delivered).await? {
             let position = message.position;
             if message.role == MessageRole::User {
-                let Message { content, attachments, .. } = message;
-                if inbox.try_send(UserMessage { position, content, attachments }).is_err() {
+                let Message { content, attachments, decision, .. } = message;
+                if inbox.try_send(UserMessage { position, content, attachments, decision }).is_err() {
                     return Ok(());
                 }
             }
@@ -343,17 +381,5 @@ async fn work_on(agents: &Agents, core: &Core, deployment: &Deployment, spec: &A
     match agents.revive(core, deployment, spec).await {
         Ok(agent) => Work::Agent(agent),
         Err(failure) => Work::Failed(failed(failure)),
-    }
-}
-
-/// Reads the run's past events into its log.
-async fn replay(core: &Core, log: &mut RunLog) -> Result<()> {
-    let mut after = 0;
-    loop {
-        let (run, deployment) = (log.run.id.clone(), log.run.deployment_id.clone());
-        let page = core.store.run_events(&run, &deployment, after, SWEEP_PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = last.sequence;
-        log.replay(&page);
     }
 }

@@ -8,7 +8,8 @@ use std::{
 
 use futures::{FutureExt, StreamExt, stream};
 use prism_types::{
-    CreateDeployment, InstanceId, Runtime, Sandbox as SandboxChoice, SandboxType, UpdateDeployment,
+    CreateDeployment, InstanceId, RunId, Runtime, Sandbox as SandboxChoice, SandboxType, ThreadId,
+    UpdateDeployment,
 };
 use tower::ServiceExt;
 
@@ -25,8 +26,9 @@ use crate::{
         tenant::{Scopes, Tenant},
     },
     ports::{
-        BoxFuture, Harness, HarnessError, HarnessEvent, HarnessStep, ListQuery, Preparation, RunInput,
-        Sandbox, SandboxError, SandboxInstance, SandboxListener, SandboxRequest, StepStream, Store,
+        BoxFuture, Commit, Harness, HarnessError, HarnessEvent, HarnessStep, ListQuery, Preparation,
+        RunInput, Sandbox, SandboxError, SandboxInstance, SandboxListener, SandboxRequest, StepStream, Store,
+        Write,
     },
 };
 
@@ -120,6 +122,9 @@ struct Losing(Arc<LosingState>);
 #[derive(Default)]
 struct LosingState {
     losses: Mutex<u32>,
+    /// Whether runs say one thing and then work for ever.
+    endless: Mutex<bool>,
+    interrupted: Mutex<Vec<RunId>>,
     prompts: Mutex<Vec<String>>,
     removed: Mutex<Vec<InstanceId>>,
 }
@@ -149,6 +154,10 @@ impl Harness for Losing {
     }
 
     fn run(&self, input: RunInput) -> StepStream {
+        if *self.0.endless.lock().unwrap() {
+            let token = HarnessStep { read: Some(1), ..HarnessEvent::Token("so far".to_owned()).into() };
+            return stream::iter([token]).chain(stream::pending()).boxed();
+        }
         let mut losses = self.0.losses.lock().unwrap();
         let place = input.checkpoint.map_or(0, |checkpoint| checkpoint.parse::<u32>().unwrap()) + 1;
         let token = HarnessEvent::Token(format!("{place} "));
@@ -160,6 +169,11 @@ impl Harness for Losing {
             HarnessEvent::Completed
         };
         stream::iter([token, end.into()]).boxed()
+    }
+
+    fn interrupt(&self, _agent: Preparation, run: RunId, _thread: ThreadId) -> BoxFuture<'_, ()> {
+        self.0.interrupted.lock().unwrap().push(run);
+        async {}.boxed()
     }
 
     fn remove<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Result<(), HarnessError>> {
@@ -184,7 +198,15 @@ impl Trial {
     }
 
     async fn on(store: Arc<MemoryStore>, sandbox: Fragile, tenant: Option<Tenant>) -> Self {
-        let harness = Losing::default();
+        Self::with(store, sandbox, tenant, Losing::default()).await
+    }
+
+    async fn with(
+        store: Arc<MemoryStore>,
+        sandbox: Fragile,
+        tenant: Option<Tenant>,
+        harness: Losing,
+    ) -> Self {
         let settings = Settings { default_sandbox: SandboxType::Process, ..Settings::default() };
         let plane = ControlPlane::builder(SealedBox::new(MasterKey::from_bytes([7; 32])))
             .store(store.clone())
@@ -318,6 +340,53 @@ async fn a_run_that_loses_its_agent_too_often_fails() {
     *trial.harness.0.losses.lock().unwrap() = u32::MAX;
     let run = trial.finished_run(&deployment).await;
     assert_eq!(run.error.unwrap().code, "agent_lost");
+}
+
+impl Trial {
+    /// A run that works until it is cancelled, and has said something.
+    async fn endless_run(&self, deployment: &Deployment) -> Run {
+        *self.harness.0.endless.lock().unwrap() = true;
+        let path = format!("/v1/deployments/{}/messages", deployment.id);
+        let sent = self.call("POST", &path, BTreeMap::from([("content", "Hello")])).await;
+        let id = sent["run_id"].as_str().unwrap().parse().unwrap();
+        until(async || self.store.run(&id).await.unwrap().filter(|run| run.read_position == 1)).await
+    }
+
+    async fn cancelled(&self, run: &Run) -> Run {
+        let over =
+            until(async || self.store.run(&run.id).await.unwrap().filter(|run| run.state == RunState::Error));
+        let over = over.await;
+        assert_eq!(over.error.as_ref().unwrap().code, "cancelled");
+        let said = self.store.messages(&run.thread_id, 1, 10).await.unwrap();
+        assert_eq!(said[0].content, "so far");
+        over
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_run_ends_and_its_agent_is_interrupted() {
+    let trial = Trial::start().await;
+    let deployment = trial.deploy().await;
+    let run = trial.endless_run(&deployment).await;
+    let path = format!("/v1/deployments/{}/runs/{}/cancel", deployment.id, run.id);
+    trial.call("POST", &path, ()).await;
+    trial.cancelled(&run).await;
+    until(async || (trial.harness.0.interrupted.lock().unwrap().first() == Some(&run.id)).then_some(()))
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_to_end_when_the_control_plane_stopped_is_ended_by_the_next() {
+    let trial = Trial::start().await;
+    let deployment = trial.deploy().await;
+    let run = trial.endless_run(&deployment).await;
+    trial.plane.shutdown();
+    trial.engine.await.unwrap();
+    trial.store.commit(Commit::new().with(Write::CancelRun(run.id.clone()))).await.unwrap();
+    let harness = Losing::default();
+    *harness.0.endless.lock().unwrap() = true;
+    let next = Trial::with(trial.store, trial.sandbox, Some(trial.tenant), harness).await;
+    next.cancelled(&run).await;
 }
 
 #[tokio::test(start_paused = true)]

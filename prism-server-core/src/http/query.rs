@@ -52,6 +52,11 @@ impl Query {
         }
     }
 
+    /// `true` or `false`.
+    pub(crate) fn boolean(&mut self, name: &'static str) -> Option<bool> {
+        self.read(name, |text| text.parse().map_err(|_| "must be `true` or `false`".to_owned()))
+    }
+
     /// `limit` and `cursor`.
     pub(crate) fn page<Id: FromStr>(&mut self) -> ListQuery<Id> {
         let limit = self.read("limit", |text| {

@@ -12,7 +12,9 @@ use prism_types::{
 use tokio::sync::mpsc;
 
 use super::{BoxFuture, NoOutbound, Outbound, Program, SandboxInstance};
-use crate::domain::{deployment::AgentSpec, skill::SkillRecord, workspace::WorkspacePath};
+use crate::domain::{
+    approval::Decision, deployment::AgentSpec, skill::SkillRecord, workspace::WorkspacePath,
+};
 
 /// What a harness works through. Ends with [`HarnessEvent::Completed`], [`HarnessEvent::Failed`],
 /// [`HarnessEvent::Asked`] or [`HarnessEvent::Lost`]; an end without one of them fails the run.
@@ -51,6 +53,14 @@ pub trait Harness: Send + Sync + 'static {
 
     /// Works on a run, from its start or from a checkpoint.
     fn run(&self, input: RunInput) -> StepStream;
+
+    /// A run of this agent was cancelled: what the agent does for it may stop. It may come late, or for a run that is
+    /// over; what the agent does for other runs goes on. Default: nothing, for agents that stop when nobody asks for
+    /// their next step.
+    fn interrupt(&self, agent: Preparation, run: RunId, thread: ThreadId) -> BoxFuture<'_, ()> {
+        drop((agent, run, thread));
+        Box::pin(async {})
+    }
 
     /// Removes what the harness keeps for an instance outside its sandbox. Called after the sandbox was
     /// removed. Removing what is not there is no error. Default: nothing is kept.
@@ -156,6 +166,8 @@ pub struct UserMessage {
     pub content: String,
     /// Media for the agent to fetch.
     pub attachments: Vec<Attachment>,
+    /// What it decides of the question that the run asked; `None`: the words have to tell.
+    pub decision: Option<Decision>,
 }
 
 /// One thing the agent did.

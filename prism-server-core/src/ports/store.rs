@@ -34,7 +34,7 @@ use prism_types::{
 
 use super::BoxFuture;
 use crate::domain::{
-    approval::Approval,
+    approval::{Approval, Resolution},
     deployment::{AgentSpec, Deployment, DeploymentState},
     event::{LoggedEvent, NewEvent},
     instance::Instance,
@@ -121,10 +121,13 @@ pub enum Write {
     /// Raises the revision of a run in state `running`, whatever the revision is, so that whoever has read the
     /// run before finds it changed. In another state it is a conflict.
     TouchRun(RunId),
+    /// Says that a run in state `running` is to end, and raises its revision, whatever the revision is. In another
+    /// state it is a conflict.
+    CancelRun(RunId),
     /// A new approval.
     InsertApproval(Approval),
-    /// Answers an open approval; `None` closes it without an answer. A closed one is a conflict.
-    ResolveApproval(ApprovalId, Option<String>, Timestamp),
+    /// Ends an open approval. One that was ended is a conflict.
+    ResolveApproval(ApprovalId, Resolution, Timestamp),
     /// Appends an event to its deployment's log.
     Append(NewEvent),
     /// Removes at most so many events of a deployment, oldest first, without changing the sequence of later
@@ -310,6 +313,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// The approval that a run waits on; of several open ones, the newest.
     fn open_approval<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, StoreResult<Option<Approval>>>;
+
+    /// An approval.
+    fn approval<'a>(&'a self, id: &'a ApprovalId) -> BoxFuture<'a, StoreResult<Option<Approval>>>;
+
+    /// The approvals of a deployment, newest first; `pending`: only those that wait for an answer.
+    fn approvals<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        pending: bool,
+        query: ListQuery<ApprovalId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Approval>>>;
 
     /// The sequence number of the last event of a deployment's log, 0 when there is none.
     fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>>;

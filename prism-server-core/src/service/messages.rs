@@ -9,6 +9,7 @@ use super::{Attempt, deployments, with_retries};
 use crate::{
     core::Core,
     domain::{
+        approval::{Approval, Decision, Resolution},
         deployment::{Deployment, DeploymentState},
         event::NewEvent,
         limits,
@@ -55,14 +56,19 @@ pub(crate) async fn send(
             None => new_run(core, &deployment, &thread),
             Some(run) => continued(run, &thread)?,
         };
-        commit = commit.with(Write::InsertMessage(message(core, &thread.id, &run.id, &new)));
+        commit = commit.with(Write::InsertMessage(message(core, &thread.id, &run.id, &new, None)));
         commit = match &unfinished {
             None => commit.with(Write::InsertRun(run.clone())).with(Write::Append(started(core, &run))),
+            // It is about to be over, and takes nothing any more.
+            Some(before) if before.cancelled => return Err(Attempt::Conflict),
             Some(before) if before.state == RunState::Running => {
                 // Whoever works on the run finds it changed, and cannot end it without having seen the message.
                 commit.with(Write::TouchRun(run.id.clone()))
             }
-            Some(_) => commit.with_all(answered(core, &run, &new).await?),
+            Some(_) => {
+                let open = core.store.open_approval(&run.id).await?;
+                commit.with_all(answered(core, &run, open.as_ref(), None, &new.content))
+            }
         };
         core.store.commit(commit).await?;
         Ok::<_, Attempt>(run)
@@ -70,6 +76,46 @@ pub(crate) async fn send(
     .await?;
     core.nudges.run(run.id.clone());
     Ok(run)
+}
+
+/// Answers a question by a decision, which is a message as well.
+///
+/// # Errors
+/// When the question was answered already, or nobody waits for the answer.
+pub(crate) async fn decide(
+    core: &Core,
+    principal: &Principal,
+    asked: &Approval,
+    decision: Decision,
+    content: String,
+) -> Result<()> {
+    let new = NewMessage { content, thread: None, attachments: Vec::new() };
+    with_retries(|| async {
+        let deployment = deployments::get(core, principal, &asked.deployment_id).await?;
+        require_ready(core, &deployment)?;
+        deployments::require_credits(core, &principal.tenant_id).await?;
+        let run = core.store.run(&asked.run_id).await?;
+        let open = core.store.open_approval(&asked.run_id).await?;
+        let (run, open) = match (run, open) {
+            (Some(run), Some(open)) if open.id == asked.id && run.state == RunState::WaitingOnHuman => {
+                (run, open)
+            }
+            _ => {
+                let message = "The question was answered already, or its run has ended. Read it to see how.";
+                return Err(Error::new(ErrorKind::Conflict, message).into());
+            }
+        };
+        let mut run = run;
+        run.apply(RunCommand::Message)?;
+        let commit = Commit::new()
+            .with(Write::InsertMessage(message(core, &run.thread_id, &run.id, &new, Some(decision))))
+            .with_all(answered(core, &run, Some(&open), Some(decision), &new.content));
+        core.store.commit(commit).await?;
+        Ok::<_, Attempt>(())
+    })
+    .await?;
+    core.nudges.run(asked.run_id.clone());
+    Ok(())
 }
 
 fn require_ready(core: &Core, deployment: &Deployment) -> Result<()> {
@@ -104,7 +150,13 @@ async fn thread_of(
     Ok((thread.ok_or_else(|| Error::not_found("Thread"))?, false))
 }
 
-fn message(core: &Core, thread_id: &ThreadId, run_id: &RunId, new: &NewMessage) -> Message {
+fn message(
+    core: &Core,
+    thread_id: &ThreadId,
+    run_id: &RunId,
+    new: &NewMessage,
+    decision: Option<Decision>,
+) -> Message {
     Message {
         thread_id: thread_id.clone(),
         position: 0,
@@ -112,6 +164,7 @@ fn message(core: &Core, thread_id: &ThreadId, run_id: &RunId, new: &NewMessage) 
         content: new.content.clone(),
         attachments: new.attachments.clone(),
         run_id: Some(run_id.clone()),
+        decision,
         created_at: core.clock.now(),
     }
 }
@@ -130,6 +183,7 @@ fn new_run(core: &Core, deployment: &Deployment, thread: &Thread) -> Run {
         error: None,
         created_at: core.clock.now(),
         ended_at: None,
+        cancelled: false,
         revision: 0,
     }
 }
@@ -151,13 +205,19 @@ fn continued(run: &Run, thread: &Thread) -> Result<Run> {
 }
 
 /// The writes that answer the question of a run and let it go on.
-async fn answered(core: &Core, run: &Run, new: &NewMessage) -> Result<Vec<Write>> {
+fn answered(
+    core: &Core,
+    run: &Run,
+    open: Option<&Approval>,
+    decision: Option<Decision>,
+    content: &str,
+) -> Vec<Write> {
     let mut writes = vec![Write::UpdateRun(run.clone()), Write::Append(started(core, run))];
-    if let Some(approval) = core.store.open_approval(&run.id).await? {
-        let answer = Some(new.content.clone());
-        writes.push(Write::ResolveApproval(approval.id, answer, core.clock.now()));
+    if let Some(open) = open {
+        let resolution = Resolution::by_message(decision, content);
+        writes.push(Write::ResolveApproval(open.id.clone(), resolution, core.clock.now()));
     }
-    Ok(writes)
+    writes
 }
 
 /// The event that tells that a run works.

@@ -8,6 +8,7 @@
 //! tenant sees its own only.
 
 pub(crate) mod api_keys;
+pub(crate) mod approvals;
 pub(crate) mod deployments;
 pub(crate) mod events;
 pub(crate) mod known_keys;

@@ -1,14 +1,21 @@
-//! Runs: read, list.
+//! Runs: read, list, cancel.
 
-use prism_types::{DeploymentId, RunId};
+use prism_types::{DeploymentId, Failure, RunId};
 
-use super::{Listed, deployments};
+use super::{Attempt, Listed, deployments, with_retries};
 use crate::{
     core::Core,
-    domain::{run::Run, tenant::Principal},
-    error::{Error, Result},
-    ports::ListQuery,
+    domain::{
+        run::{Run, RunState},
+        tenant::Principal,
+    },
+    engine::run_log,
+    error::{Error, Result, failure},
+    ports::{Commit, ListQuery, Write},
 };
+
+/// The code of a run that somebody cancelled.
+pub(crate) const CANCELLED: &str = "cancelled";
 
 /// A run of a deployment.
 pub(crate) async fn get(
@@ -33,4 +40,36 @@ pub(crate) async fn list(
     let limit = query.limit;
     let items = core.store.runs(deployment_id, ListQuery { limit: limit + 1, ..query }).await?;
     Ok(Listed::from_one_more(items, limit, |run| run.id.clone()))
+}
+
+/// Ends a run; one that is over stays as it is.
+///
+/// A run that is worked on is marked first. Guarded by its revision, the end alone would lose to a driver that commits
+/// tokens all the time; a driver that finds the mark commits nothing more. Should this process stop in between, the
+/// next engine finds the mark and ends the run.
+pub(crate) async fn cancel(
+    core: &Core,
+    principal: &Principal,
+    deployment_id: &DeploymentId,
+    id: &RunId,
+) -> Result<Run> {
+    with_retries(|| async {
+        let mut run = get(core, principal, deployment_id, id).await?;
+        if run.state == RunState::Running && !run.cancelled {
+            core.store.commit(Commit::new().with(Write::CancelRun(run.id))).await?;
+            run = get(core, principal, deployment_id, id).await?;
+        }
+        if !run.state.is_terminal() {
+            core.store.commit(run_log::end_of(core, run, cancelled()).await?).await?;
+        }
+        Ok::<_, Attempt>(())
+    })
+    .await?;
+    core.nudges.run(id.clone());
+    get(core, principal, deployment_id, id).await
+}
+
+/// Why a run ends that somebody cancelled.
+pub(crate) fn cancelled() -> Failure {
+    failure(CANCELLED, "the run was cancelled")
 }

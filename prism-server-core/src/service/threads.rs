@@ -1,8 +1,8 @@
-//! Threads: open, read, list.
+//! Threads: open, read, list, rename.
 
 use std::collections::VecDeque;
 
-use prism_types::{DeploymentId, ThreadId};
+use prism_types::{DeploymentId, Patch, ThreadId};
 
 use super::{Listed, deployments};
 use crate::{
@@ -42,11 +42,38 @@ pub(crate) async fn get(
     deployment_id: &DeploymentId,
     id: &ThreadId,
 ) -> Result<(ThreadView, Vec<Message>)> {
-    deployments::get(core, principal, deployment_id).await?;
-    let thread = core.store.thread(id).await?.filter(|thread| thread.deployment_id == *deployment_id);
-    let thread = thread.ok_or_else(|| Error::not_found("Thread"))?;
+    let thread = find(core, principal, deployment_id, id).await?;
     let messages = newest_messages(core, &thread).await?;
     Ok((view(core, thread).await?, messages))
+}
+
+/// A thread of a deployment.
+pub(crate) async fn find(
+    core: &Core,
+    principal: &Principal,
+    deployment_id: &DeploymentId,
+    id: &ThreadId,
+) -> Result<Thread> {
+    deployments::get(core, principal, deployment_id).await?;
+    let thread = core.store.thread(id).await?.filter(|thread| thread.deployment_id == *deployment_id);
+    thread.ok_or_else(|| Error::not_found("Thread"))
+}
+
+/// Sets or removes the title of a thread. The last one wins.
+pub(crate) async fn rename(
+    core: &Core,
+    principal: &Principal,
+    deployment_id: &DeploymentId,
+    id: &ThreadId,
+    title: Patch<String>,
+) -> Result<()> {
+    find(core, principal, deployment_id, id).await?;
+    let title = match title {
+        Patch::Keep => return Ok(()),
+        Patch::Clear => None,
+        Patch::Set(title) => Some(title),
+    };
+    Ok(core.store.commit(Commit::new().with(Write::SetThreadTitle(id.clone(), title))).await?)
 }
 
 /// The newest messages of a thread, oldest first: as many as the limits of their number and their text allow.

@@ -196,7 +196,8 @@ impl Trial {
         // Held until the stream is dropped: the engine's inbox stays open while a run works.
         let (sender, inbox) = mpsc::channel(self.messages.len());
         for (content, position) in waiting {
-            let message = UserMessage { position, content: content.clone(), attachments: Vec::new() };
+            let message =
+                UserMessage { position, content: content.clone(), attachments: Vec::new(), decision: None };
             sender.try_send(message).expect("the inbox has a place for every message");
         }
         let mut input = RunInput::new(self.run_id.clone(), self.thread_id.clone(), self.agent.clone(), inbox);

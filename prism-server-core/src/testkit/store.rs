@@ -52,6 +52,8 @@ where
     conversations::a_thread_has_one_unfinished_run(make().await).await;
     conversations::runs_are_guarded_by_revisions(make().await).await;
     conversations::approvals_are_answered_once(make().await).await;
+    conversations::approvals_are_listed(make().await).await;
+    conversations::a_running_run_is_cancelled_whatever_its_revision(make().await).await;
     log::a_log_is_dense_and_read_in_order(make().await).await;
     log::a_trimmed_log_goes_on_counting(make().await).await;
     log::a_page_of_large_events_ends_early(make().await).await;

@@ -1,6 +1,6 @@
 //! An agent asks before it does what cannot be undone.
 
-use prism_types::{RunStatus, SendMessage};
+use prism_types::{AnswerApproval, RunStatus, SendMessage};
 
 use crate::{
     agent::{Agent, Told},
@@ -31,6 +31,17 @@ pub(crate) async fn a_human_allows_or_forbids(kind: Kind) {
         let told = agent.completed(&asked.run).await;
         assert_eq!(told.results().contains("it is gone"), allowed, "{told:#?}");
         assert_eq!(agent.file("danger/file").await.is_none(), allowed, "after {answer}");
+    }
+    // The same by decisions.
+    for (decision, allowed) in
+        [(AnswerApproval::deny().reason("yes is not what I say"), false), (AnswerApproval::allow(), true)]
+    {
+        let asked = prepared_and_asked(&agent).await;
+        agent.decide(decision).await;
+        let told = agent.completed(&asked.run).await;
+        assert_eq!(told.results().contains("it is gone"), allowed, "{told:#?}");
+        assert_eq!(told.results().contains("yes is not what I say"), !allowed, "the agent hears the reason");
+        assert_eq!(agent.file("danger/file").await.is_none(), allowed);
     }
     ground.stop().await;
 }

@@ -1,6 +1,6 @@
 //! A message reaches an agent that is at work.
 
-use prism_types::{SendMessage, ThreadId};
+use prism_types::{RunStatus, SendMessage, ThreadId};
 
 use crate::{agent::Agent, ground::Ground, kind::Kind};
 
@@ -50,4 +50,50 @@ async fn steer(agent: &Agent<'_>, thread: &ThreadId, message: &str) -> prism_typ
 
 async fn model_was_told(ground: &Ground, text: &str) {
     ground.model.request(|request| request.json()["messages"].to_string().contains(text)).await;
+}
+
+pub(crate) async fn a_cancelled_run_stops_the_agent(kind: Kind) {
+    let script = r#"
+when user contains "work"
+  tool terminal {"command": "touch started; until [ -e go ]; do sleep 0.1; done; touch ended"}
+  then
+  say The work is done.
+when user contains "clean up"
+  tool terminal {"command": "rm -rf started"}
+  then
+  say It is gone.
+otherwise
+  say You said: {{message}}
+"#;
+    let ground = Ground::start(kind, script).await;
+    let agent = ground.deploy().await;
+
+    // While a tool runs: it ends, and the thread takes new work at once.
+    let sent = agent.send("work").await;
+    crate::agent::eventually("the tool runs", async || {
+        agent.file("started").await.map(drop).ok_or_else(|| "it does not".to_owned())
+    })
+    .await;
+    agent.cancel(&sent.run_id).await;
+    let next = agent.send("are you there?").await;
+    assert_ne!(next.run_id, sent.run_id);
+    let told = agent.ended(&sent.run_id).await;
+    assert_eq!((told.status(), told.failure()), (Some(RunStatus::Error), Some("cancelled")), "{told:#?}");
+    let told = agent.completed(&next.run_id).await;
+    assert_eq!(told.text(), "You said: are you there?", "the next run tells only its own");
+    agent.touch("go").await;
+    assert_eq!(agent.ask("still there?").await.text(), "You said: still there?");
+    assert_eq!(agent.file("ended").await, None, "the tool was stopped");
+
+    // While it waits for a human: nothing happens any more.
+    let sent = agent.send(SendMessage::new("clean up").new_thread()).await;
+    agent.until(&sent.run_id, |told| told.status() == Some(RunStatus::WaitingOnHuman)).await;
+    agent.cancel(&sent.run_id).await;
+    let told = agent.ended(&sent.run_id).await;
+    assert_eq!(told.failure(), Some("cancelled"), "{told:#?}");
+    let again = SendMessage::new("and now?").thread_id(sent.thread_id.clone());
+    let told = agent.completed(&agent.send(again).await.run_id).await;
+    assert_eq!(told.text(), "You said: and now?");
+    assert!(agent.file("started").await.is_some(), "what was not allowed was not done");
+    ground.stop().await;
 }

@@ -9,7 +9,7 @@ mod state;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt as _;
-use prism_types::{DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId};
+use prism_types::{ApprovalId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId};
 
 use self::state::State;
 use super::{EventPage, Listener};
@@ -233,6 +233,26 @@ impl Store for MemoryStore {
             let mut open =
                 newest_first.filter(|approval| approval.run_id == *run && approval.resolved_at.is_none());
             open.next().cloned()
+        })
+    }
+
+    fn approval<'a>(&'a self, id: &'a ApprovalId) -> BoxFuture<'a, StoreResult<Option<Approval>>> {
+        self.read(|state| state.approvals.get(id).cloned())
+    }
+
+    fn approvals<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        pending: bool,
+        query: ListQuery<ApprovalId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Approval>>> {
+        self.read(move |state| {
+            let of_deployment = state.approvals.values().rev().filter(|approval| {
+                approval.deployment_id == *deployment && (!pending || approval.resolved_at.is_none())
+            });
+            let page = of_deployment
+                .filter(|approval| query.before.as_ref().is_none_or(|before| approval.id < *before));
+            page.take(query.limit as usize).cloned().collect()
         })
     }
 

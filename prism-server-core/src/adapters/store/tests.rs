@@ -33,7 +33,7 @@ mod equivalence {
     use crate::{
         adapters::store::SqliteStore,
         domain::{
-            approval::Approval,
+            approval::{Approval, ApprovalState, Resolution},
             deployment::{Deployment, DeploymentState},
             event::NewEvent,
             instance::{Instance, InstanceState},
@@ -92,9 +92,14 @@ mod equivalence {
                 16 => Write::InsertRun(run),
                 17 => Write::UpdateRun(run),
                 18 => Write::InsertApproval(approval),
-                19 => Write::ResolveApproval(id("apr_", a), text, at(number)),
+                19 => Write::ResolveApproval(
+                    id("apr_", a),
+                    Resolution { state: ApprovalState::ALL[number as usize], answer: text },
+                    at(number),
+                ),
                 20 => Write::Append(NewEvent { run_id, ..event(a, "{}") }),
                 21 => Write::TrimEvents(id("dep_", a), number),
+                22 if flag => Write::CancelRun(id("run_", a)),
                 22 => Write::TouchRun(id("run_", a)),
                 23 => Write::Meter(
                     id("ten_", a),
@@ -145,6 +150,9 @@ mod equivalence {
                 store.runs(&deployment, ListQuery { before: None, limit: 9 }),
                 store.unfinished_run(&thread),
                 store.open_approval(&run),
+                store.approvals(&deployment, false, ListQuery { before: None, limit: 9 }),
+                store.approvals(&deployment, true, ListQuery { before: Some(id("apr_", 2)), limit: 9 }),
+                store.approval(&id("apr_", number)),
                 store.last_sequence(&deployment),
                 store.events(&deployment, 0, 99),
                 store.run_events(&run, &deployment, 1, 9),

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::{
     domain::{
+        approval::Decision,
         checks,
         deployment::AgentSpec,
         limits::{self, LABEL, TEXT},
@@ -110,6 +111,26 @@ pub(super) fn send_message(body: &Value) -> Result<NewMessage> {
         });
         let attachments = object.optional("attachments", |node| node.list(limits::ATTACHMENTS, attachment));
         Some(NewMessage { content: content?, thread, attachments: attachments.unwrap_or_default() })
+    })
+}
+
+/// `POST /v1/deployments/{deployment_id}/approvals/{approval_id}`: the decision and its reason.
+pub(super) fn answer_approval(body: &Value) -> Result<(Decision, Option<String>)> {
+    decode(body, |node| {
+        let object = node.object(&["decision", "reason"])?;
+        let decision = object.required("decision", |node| {
+            node.parse(|text| Decision::parse(text).ok_or_else(|| "must be `allow` or `deny`".to_owned()))
+        });
+        let reason = object.optional("reason", |node| node.text(1..=limits::REASON));
+        Some((decision?, reason))
+    })
+}
+
+/// `PATCH /v1/deployments/{deployment_id}/threads/{thread_id}`: the title; `null` removes it.
+pub(super) fn update_thread(body: &Value) -> Result<Patch<String>> {
+    decode(body, |node| {
+        let object = node.object(&["title"])?;
+        Some(patch(&object, "title", |node| node.label(0..=LABEL)))
     })
 }
 

@@ -2,14 +2,14 @@
 
 use http::{HeaderMap, header::HOST};
 use prism_types::{
-    Deployment, DeploymentStatus, DeploymentSummary, Filesystem, Run, SkillInfo, Thread, ThreadMessage,
-    ThreadStatus, ThreadSummary,
+    Approval, Deployment, DeploymentStatus, DeploymentSummary, Filesystem, Run, SkillInfo, Thread,
+    ThreadMessage, ThreadStatus, ThreadSummary,
 };
 
 use crate::{
     core::Core,
     domain::{self, deployment::DeploymentState, message::Message, run::RunState, skill::SkillRecord},
-    service::threads::ThreadView,
+    service::{approvals::ApprovalView, threads::ThreadView},
 };
 
 /// Where the caller reaches the API: the operator's word, or else the `Host` that the request names.
@@ -65,6 +65,15 @@ pub(super) fn run(record: domain::run::Run) -> Run {
         .usage(record.usage)
         .error(record.error)
         .ended_at(record.ended_at)
+}
+
+pub(super) fn approval(view: ApprovalView) -> Approval {
+    let ApprovalView { approval, thread_id } = view;
+    let (id, deployment, run) = (approval.id, approval.deployment_id, approval.run_id);
+    Approval::new(id, deployment, thread_id, run, approval.summary, approval.created_at)
+        .status(approval.state.status())
+        .answer(approval.answer)
+        .resolved_at(approval.resolved_at)
 }
 
 pub(super) fn thread(view: ThreadView, messages: Vec<Message>) -> Thread {

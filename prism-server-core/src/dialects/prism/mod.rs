@@ -3,6 +3,7 @@
 //! [`OPERATIONS`] lists every endpoint with its scope. The router is made from that list, so that none can be
 //! reached without the check of its scope, and tests and documents can walk all of them.
 
+mod approvals;
 mod bodies;
 mod deployments;
 mod encode;
@@ -82,6 +83,11 @@ fn handler(operation: &Operation) -> MethodRouter<Arc<Core>> {
         "get_thread" => get(threads::get),
         "list_runs" => get(runs::list),
         "get_run" => get(runs::get),
+        "cancel_run" => post(runs::cancel),
+        "list_approvals" => get(approvals::list),
+        "get_approval" => get(approvals::get),
+        "answer_approval" => post(approvals::answer),
+        "update_thread" => patch(threads::update),
         _ => MethodRouter::new(),
     }
 }

@@ -8,7 +8,7 @@ use prism_types::{Page, Run};
 
 use super::{Call, Shared, deployment_id, encode, error::Answer, path_id};
 use crate::{
-    http::{cursor, query::Query},
+    http::{cursor, detach::detached, query::Query},
     service::runs,
 };
 
@@ -24,6 +24,18 @@ pub(super) async fn list(
     let listed = runs::list(&core, &call.principal, &id, page).await?;
     let data = listed.items.into_iter().map(encode::run).collect();
     Ok(Json(Page::new(data, listed.next.as_ref().map(cursor::encode))))
+}
+
+pub(super) async fn cancel(
+    State(core): Shared,
+    Path((id, run)): Path<(String, String)>,
+    call: Call,
+) -> Result<Json<Run>, Answer> {
+    let id = deployment_id(&id)?;
+    let run = path_id(&run, "Run")?;
+    let (work_core, principal) = (core.clone(), call.principal);
+    let cancelled = detached(&core, async move { runs::cancel(&work_core, &principal, &id, &run).await });
+    Ok(Json(encode::run(cancelled.await?)))
 }
 
 pub(super) async fn get(

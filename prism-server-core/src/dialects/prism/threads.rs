@@ -28,6 +28,25 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(encode::thread(created, Vec::new()))))
 }
 
+pub(super) async fn update(
+    State(core): Shared,
+    Path((id, thread)): Path<(String, String)>,
+    call: Call,
+) -> Result<Json<Thread>, Answer> {
+    let id = deployment_id(&id)?;
+    let thread = path_id(&thread, "Thread")?;
+    let (parts, body) = call.request.into_parts();
+    threads::find(&core, &call.principal, &id, &thread).await?;
+    let title = bodies::update_thread(&read_json(&parts.headers, body).await?)?;
+    let (work_core, principal) = (core.clone(), call.principal);
+    let updated = detached(&core, async move {
+        threads::rename(&work_core, &principal, &id, &thread, title).await?;
+        threads::get(&work_core, &principal, &id, &thread).await
+    });
+    let (view, messages) = updated.await?;
+    Ok(Json(encode::thread(view, messages)))
+}
+
 pub(super) async fn list(
     State(core): Shared,
     Path(id): Path<String>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prism_types::{DeploymentId, Failure, MessageRole, RunId, ThreadId, Usage};
+use prism_types::{ApprovalId, DeploymentId, Failure, MessageRole, RunId, ThreadId, Usage};
 
 use super::{
     commit, is_conflict, is_missing,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
-        approval::Approval,
+        approval::{Approval, ApprovalState, Decision, Resolution},
         message::Message,
         run::{Run, RunState},
         thread::Thread,
@@ -60,6 +60,7 @@ pub async fn messages_are_dense(store: Arc<dyn Store>) {
         position: 77,
         role: MessageRole::Agent,
         attachments: Vec::new(),
+        decision: Some(Decision::Allow),
         run_id: None,
         created_at: at(51),
         ..message(1, "b")
@@ -161,12 +162,17 @@ pub async fn approvals_are_answered_once(store: Arc<dyn Store>) {
     assert_eq!(store.open_approval(&one).await.unwrap(), Some(approval(1, 1, 1)));
 
     let answer = |number, answer: Option<&str>| {
-        commit(store, [Write::ResolveApproval(id("apr_", number), answer.map(str::to_owned), at(90))])
+        let resolution =
+            answer.map_or_else(Resolution::closed, |answer| Resolution::by_message(None, answer));
+        commit(store, [Write::ResolveApproval(id("apr_", number), resolution, at(90))])
     };
     is_missing(answer(9, None).await, "approval");
     answer(1, Some("Yes")).await.unwrap();
     assert_eq!(store.open_approval(&one).await.unwrap(), None);
     is_conflict(answer(1, Some("No")).await, "approval");
+    let (state, said) = (ApprovalState::Answered, Some("Yes".to_owned()));
+    let answered = Approval { state, answer: said, resolved_at: Some(at(90)), ..approval(1, 1, 1) };
+    assert_eq!(store.approval(&answered.id).await.unwrap(), Some(answered));
     commit(store, [Write::InsertApproval(approval(1, 1, 2))]).await.unwrap();
     answer(2, None).await.unwrap();
     is_conflict(answer(2, None).await, "approval");
@@ -176,4 +182,51 @@ pub async fn approvals_are_answered_once(store: Arc<dyn Store>) {
     let several = [approval(1, 1, 4), approval(1, 1, 5), approval(1, 1, 3), closed];
     commit(store, several.map(Write::InsertApproval)).await.unwrap();
     assert_eq!(store.open_approval(&one).await.unwrap(), Some(approval(1, 1, 5)));
+}
+
+/// Approvals are listed newest first, all of a deployment or those that wait; decisions are kept.
+pub async fn approvals_are_listed(store: Arc<dyn Store>) {
+    let store = store.as_ref();
+    for number in [1, 2] {
+        commit(store, whole_deployment(number)).await.unwrap();
+        commit(store, [Write::InsertRun(run(number, number, number))]).await.unwrap();
+    }
+    let asked = [(1, 1), (1, 2), (2, 3), (1, 4)].map(|(owner, number)| approval(owner, owner, number));
+    commit(store, asked.map(Write::InsertApproval)).await.unwrap();
+    let denied = Resolution::by_message(Some(Decision::Deny), "Not today");
+    commit(store, [Write::ResolveApproval(id("apr_", 2), denied, at(90))]).await.unwrap();
+    let list = async |pending, before: Option<u32>, limit| {
+        let query = ListQuery { before: before.map(|number| id("apr_", number)), limit };
+        let listed = store.approvals(&id("dep_", 1), pending, query).await.unwrap();
+        listed.into_iter().map(|approval| approval.id).collect::<Vec<ApprovalId>>()
+    };
+    let ids = |numbers: &[u32]| numbers.iter().map(|number| id("apr_", *number)).collect::<Vec<ApprovalId>>();
+    assert_eq!(list(false, None, 10).await, ids(&[4, 2, 1]));
+    assert_eq!(list(true, None, 10).await, ids(&[4, 1]));
+    assert_eq!(list(false, Some(4), 1).await, ids(&[2]));
+    assert_eq!(list(true, Some(4), 10).await, ids(&[1]));
+    let kept = store.approval(&id("apr_", 2)).await.unwrap().unwrap();
+    assert_eq!((kept.state, kept.answer.as_deref()), (ApprovalState::Denied, Some("Not today")));
+    assert_eq!(store.approval(&id("apr_", 9)).await.unwrap(), None);
+}
+
+/// A running run is cancelled whatever its revision is; an update does not take it back, and one that has not seen it
+/// is a conflict.
+pub async fn a_running_run_is_cancelled_whatever_its_revision(store: Arc<dyn Store>) {
+    let store = store.as_ref();
+    let one: RunId = id("run_", 1);
+    is_missing(commit(store, [Write::CancelRun(one.clone())]).await, "run");
+    commit(store, whole_deployment(1)).await.unwrap();
+    commit(store, [Write::InsertRun(run(1, 1, 1))]).await.unwrap();
+    let before = store.run(&one).await.unwrap().unwrap();
+    assert!(!before.cancelled);
+    commit(store, [Write::CancelRun(one.clone())]).await.unwrap();
+    is_conflict(commit(store, [Write::UpdateRun(before)]).await, "run");
+    let seen = store.run(&one).await.unwrap().unwrap();
+    assert!(seen.cancelled);
+    commit(store, [Write::UpdateRun(Run { cancelled: false, ..seen })]).await.unwrap();
+    let kept = store.run(&one).await.unwrap().unwrap();
+    assert!(kept.cancelled, "an update does not take it back");
+    commit(store, [Write::UpdateRun(Run { state: RunState::WaitingOnHuman, ..kept })]).await.unwrap();
+    is_conflict(commit(store, [Write::CancelRun(one)]).await, "run");
 }

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
+        approval::Resolution,
         deployment::{AgentSpec, Deployment, DeploymentState},
         instance::{Instance, InstanceState},
         skill::{SkillRecord, SkillState},
@@ -244,7 +245,7 @@ pub async fn a_purge_leaves_nothing(store: Arc<dyn Store>) {
         (Write::UpdateRun(run(1, 1, 1)), "run"),
         (Write::TouchRun(id("run_", 1)), "run"),
         (Write::UpdateSkill(skill(1, 1)), "skill"),
-        (Write::ResolveApproval(id("apr_", 1), None, at(1)), "approval"),
+        (Write::ResolveApproval(id("apr_", 1), Resolution::closed(), at(1)), "approval"),
     ] {
         is_missing(commit(store, [write]).await, noun);
     }

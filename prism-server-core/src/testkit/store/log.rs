@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     domain::{
+        approval::Resolution,
         event::{LoggedEvent, NewEvent},
         limits,
     },
@@ -112,7 +113,7 @@ pub async fn a_refused_commit_leaves_nothing(store: Arc<dyn Store>) {
     };
     let stale = Write::InsertTenant(tenant(1));
     is_conflict(commit(store, refused().into_iter().chain([stale])).await, "tenant");
-    let lost = Write::ResolveApproval(id("apr_", 9), None, at(1));
+    let lost = Write::ResolveApproval(id("apr_", 9), Resolution::closed(), at(1));
     is_missing(commit(store, refused().into_iter().chain([lost])).await, "approval");
 
     let one: DeploymentId = id("dep_", 1);

@@ -9,7 +9,7 @@ use prism_types::{
 
 use crate::{
     domain::{
-        approval::Approval,
+        approval::{Approval, ApprovalState},
         deployment::{AgentSpec, Deployment, DeploymentState},
         event::NewEvent,
         instance::{Instance, InstanceState},
@@ -150,6 +150,7 @@ pub fn message(thread: u32, content: &str) -> Message {
         content: content.to_owned(),
         attachments: vec![Attachment::new(AttachmentType::Image, "https://example.com/a.png")],
         run_id: Some(id("run_", 1)),
+        decision: None,
         created_at: at(50),
     }
 }
@@ -169,6 +170,7 @@ pub fn run(deployment: u32, thread: u32, number: u32) -> Run {
         error: None,
         created_at: at(number),
         ended_at: None,
+        cancelled: false,
         revision: 0,
     }
 }
@@ -180,6 +182,7 @@ pub fn approval(deployment: u32, run: u32, number: u32) -> Approval {
         deployment_id: id("dep_", deployment),
         run_id: id("run_", run),
         summary: "May I?".to_owned(),
+        state: ApprovalState::Pending,
         answer: None,
         created_at: at(number),
         resolved_at: None,

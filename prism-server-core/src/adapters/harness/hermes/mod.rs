@@ -56,7 +56,7 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, stream};
-use prism_types::{InstanceId, Runtime, Sandbox, SandboxType};
+use prism_types::{InstanceId, RunId, Runtime, Sandbox, SandboxType, ThreadId};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -199,6 +199,17 @@ impl Harness for HermesHarness {
             let step = run.next().await?;
             Some((step, State::Work(run)))
         })
+        .boxed()
+    }
+
+    fn interrupt(&self, agent: Preparation, run: RunId, thread: ThreadId) -> BoxFuture<'_, ()> {
+        async move {
+            let Ok(known) = self.agent(&agent.setup, false).await else { return };
+            let params = json!({ "thread": thread, "run": run });
+            if let Err(error) = known.connection.call("prism.interrupt", params, READY).await {
+                tracing::debug!(%run, ?error, "an agent was not interrupted");
+            }
+        }
         .boxed()
     }
 

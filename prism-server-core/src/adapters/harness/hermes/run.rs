@@ -16,6 +16,7 @@ use super::{
     log::Line,
     turn::{Outcome, Question, Turn},
 };
+use crate::domain::approval::Decision;
 use crate::ports::{HarnessEvent, HarnessStep, Preparation, RunInput, UserMessage};
 
 /// How long the agent may take to answer a call.
@@ -81,7 +82,9 @@ impl Run {
         let number = connection.with_log(|log| log.received());
         let from = checkpoint.as_ref().filter(|checkpoint| checkpoint.boot == boot);
         let hold = connection.hold(input.thread_id.clone(), from.map_or(number, |from| from.number));
-        let opened = connection.call("prism.open", json!({ "thread": input.thread_id }), OPEN).await;
+        let opened = connection
+            .call("prism.open", json!({ "thread": input.thread_id, "run": input.run_id }), OPEN)
+            .await;
         let opened = match opened {
             Ok(opened) => opened,
             Err(error) => return Err(call_failed(error, &input.agent).await),
@@ -164,14 +167,19 @@ impl Run {
 
     async fn take_answer(&mut self, question: Question, message: &UserMessage) -> Result<(), HarnessEvent> {
         let answer = text(message);
-        if !question.clarify && answers::meaning(&answer) == Meaning::Unclear {
+        let meaning = match message.decision {
+            Some(Decision::Allow) => Meaning::Choice(Choice::Once, None),
+            Some(Decision::Deny) => Meaning::Choice(Choice::Deny, Some(&answer)),
+            None => answers::meaning(&answer),
+        };
+        if !question.clarify && meaning == Meaning::Unclear {
             let summary = format!("{PLAINLY}\n\n{}", question.summary);
             self.at.turn.question = Some(question);
             self.push(HarnessEvent::Progress, Some(message.position));
             self.push(HarnessEvent::Asked { summary }, None);
             return Ok(());
         }
-        self.answer(&question, &answer).await?;
+        self.answer(&question, meaning, &answer).await?;
         self.push(HarnessEvent::Progress, Some(message.position));
         Ok(())
     }
@@ -211,20 +219,24 @@ impl Run {
             return Ok(());
         }
         match self.at.turn.question.take() {
-            Some(question) if question.clarify => self.answer(&question, NOBODY).await,
-            Some(question) => self.answer(&question, "no").await,
+            Some(question) => self.answer(&question, Meaning::Choice(Choice::Deny, None), NOBODY).await,
             None => Ok(()),
         }
     }
 
     /// A question that is not open any more was answered before a restart.
-    async fn answer(&self, question: &Question, answer: &str) -> Result<(), HarnessEvent> {
+    async fn answer(
+        &self,
+        question: &Question,
+        meaning: Meaning<'_>,
+        answer: &str,
+    ) -> Result<(), HarnessEvent> {
         let mut params = json!({ "session_id": self.at.session, "question": question.id });
         if question.clarify {
             params["clarify"] = json!(true);
             params["text"] = json!(answer);
         } else {
-            let (choice, reason) = match answers::meaning(answer) {
+            let (choice, reason) = match meaning {
                 Meaning::Choice(choice, reason) => (choice, reason),
                 Meaning::Unclear => (Choice::Deny, Some(answer)),
             };
@@ -242,7 +254,10 @@ impl Run {
         };
         let id = format!("{}:{}", self.run, message.position);
         self.find(&id);
-        self.hand_over(id, Some(message.position), json!({ "text": text(&message) })).await
+        self.hand_over(id.clone(), Some(message.position), json!({ "text": text(&message) })).await?;
+        // What the session said before is of a run that was cancelled.
+        self.find(&id);
+        Ok(())
     }
 
     /// Tells a new process of the agent to go on with what was lost with the old one.

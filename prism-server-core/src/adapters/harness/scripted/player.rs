@@ -565,7 +565,8 @@ mod tests {
     async fn a_script_that_never_waits_lets_other_tasks_run_and_fills_batches() {
         let trial = trial("repeat 1000000 token x").await;
         let (sender, inbox) = mpsc::channel(1);
-        let message = UserMessage { position: 1, content: String::new(), attachments: Vec::new() };
+        let message =
+            UserMessage { position: 1, content: String::new(), attachments: Vec::new(), decision: None };
         sender.try_send(message).unwrap();
         let (run, thread) = ("run_1".parse().unwrap(), "thr_1".parse().unwrap());
         let mut stream = ScriptedHarness.run(RunInput::new(run, thread, trial.agent, inbox));

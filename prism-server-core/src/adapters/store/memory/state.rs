@@ -12,7 +12,7 @@ use prism_types::{
 use super::super::storable;
 use crate::{
     domain::{
-        approval::Approval,
+        approval::{Approval, Resolution},
         deployment::{AgentSpec, Deployment},
         event::{LoggedEvent, NewEvent},
         instance::Instance,
@@ -189,7 +189,8 @@ impl Change<'_> {
                 existed("run", run.is_some_and(|run| run.deployment_id == approval.deployment_id))?;
                 self.insert("approval", |state| &mut state.approvals, approval.id.clone(), approval)
             }
-            Write::ResolveApproval(id, answer, at) => self.resolve_approval(id, answer, at),
+            Write::CancelRun(id) => self.cancel_run(&id),
+            Write::ResolveApproval(id, resolution, at) => self.resolve_approval(id, resolution, at),
             Write::Append(event) => self.append(event),
             Write::TrimEvents(deployment, count) => {
                 let oldest = self.state.events_after(&deployment, 0).take(count as usize);
@@ -332,6 +333,7 @@ impl Change<'_> {
             deployment_id: before.deployment_id.clone(),
             thread_id: before.thread_id.clone(),
             created_at: before.created_at,
+            cancelled: before.cancelled,
             revision: run.revision + 1,
             ..run
         };
@@ -353,12 +355,20 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn resolve_approval(&mut self, id: ApprovalId, answer: Option<String>, at: Timestamp) -> StoreResult<()> {
+    fn cancel_run(&mut self, id: &RunId) -> StoreResult<()> {
+        self.touch_run(id)?;
+        let run = self.state.runs.get(id).cloned().ok_or(StoreError::Missing("run"))?;
+        self.put(|state| &mut state.runs, id.clone(), Run { cancelled: true, ..run });
+        Ok(())
+    }
+
+    fn resolve_approval(&mut self, id: ApprovalId, resolution: Resolution, at: Timestamp) -> StoreResult<()> {
         let approval = self.state.approvals.get(&id).cloned().ok_or(StoreError::Missing("approval"))?;
         if approval.resolved_at.is_some() {
             return Err(StoreError::Conflict("approval"));
         }
-        let approval = Approval { answer, resolved_at: Some(at), ..approval };
+        let Resolution { state, answer } = resolution;
+        let approval = Approval { state, answer, resolved_at: Some(at), ..approval };
         self.put(|state| &mut state.approvals, id, approval);
         Ok(())
     }

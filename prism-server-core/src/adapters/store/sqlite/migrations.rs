@@ -8,8 +8,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::errors::failed;
 use crate::ports::{StoreError, StoreResult};
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_metering.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_metering.sql"),
+    include_str!("migrations/0003_decisions.sql"),
+];
 
 /// Brings the schema up to date. All missing migrations are one transaction, which is taken before the version
 /// is looked at: of several processes that open a file at once, one migrates and the others find it done.

@@ -39,7 +39,7 @@ mod writer;
 use std::{path::Path, sync::Arc};
 
 use futures::FutureExt as _;
-use prism_types::{DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId};
+use prism_types::{ApprovalId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId};
 use rusqlite::params;
 
 use self::{readers::Readers, writer::Writer};
@@ -283,6 +283,23 @@ impl Store for SqliteStore {
 
     fn open_approval<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, StoreResult<Option<Approval>>> {
         self.point(|connection| rows::one(connection, queries::OPEN_APPROVAL, params![run.as_str()]))
+    }
+
+    fn approval<'a>(&'a self, id: &'a ApprovalId) -> BoxFuture<'a, StoreResult<Option<Approval>>> {
+        self.point(|connection| rows::one(connection, queries::APPROVAL, params![id.as_str()]))
+    }
+
+    fn approvals<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        pending: bool,
+        query: ListQuery<ApprovalId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Approval>>> {
+        let deployment = deployment.clone();
+        let sql = if pending { queries::PENDING_APPROVALS } else { queries::APPROVALS };
+        self.scan(move |connection| {
+            rows::all(connection, sql, params![deployment.as_str(), upper(&query), query.limit])
+        })
     }
 
     fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>> {

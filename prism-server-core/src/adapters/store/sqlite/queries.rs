@@ -31,14 +31,14 @@ macro_rules! columns {
         "id, deployment_id, title, message_count, last_activity_at, created_at"
     };
     (messages) => {
-        "thread_id, position, role, content, attachments, run_id, created_at"
+        "thread_id, position, role, content, attachments, run_id, created_at, decision"
     };
     (runs) => {
         "id, deployment_id, thread_id, spec_version, state, attempts, checkpoint, read_position, \
-         input_tokens, output_tokens, error, created_at, ended_at, revision"
+         input_tokens, output_tokens, error, created_at, ended_at, revision, cancelled"
     };
     (approvals) => {
-        "id, deployment_id, run_id, summary, answer, created_at, resolved_at"
+        "id, deployment_id, run_id, summary, answer, created_at, resolved_at, state"
     };
     (events) => {
         "deployment_id, sequence, run_id, thread_id, name, data, created_at"
@@ -87,6 +87,10 @@ queries! {
     UNFINISHED_RUN: runs "WHERE thread_id = ?1 AND state IN ('running', 'waiting_on_human')";
     RUNNING_RUNS: runs "WHERE state = 'running' AND id > ?1 ORDER BY id LIMIT ?2";
     OPEN_APPROVAL: approvals "WHERE run_id = ?1 AND resolved_at IS NULL ORDER BY id DESC LIMIT 1";
+    APPROVAL: approvals "WHERE id = ?1";
+    APPROVALS: approvals "WHERE deployment_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    PENDING_APPROVALS: approvals
+        "WHERE deployment_id = ?1 AND id < ?2 AND resolved_at IS NULL ORDER BY id DESC LIMIT ?3";
     LAST_SEQUENCE: heads "WHERE deployment_id = ?1";
     EVENTS: events "WHERE deployment_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
     // Without being told, SQLite would take the log's primary key and pass over the events of all other runs.
@@ -143,6 +147,8 @@ mod tests {
             (UNFINISHED_RUN, "runs_unfinished (thread_id=?)"),
             (RUNNING_RUNS, "runs_running (id>?)"),
             (OPEN_APPROVAL, "approvals_open (run_id=?)"),
+            (APPROVALS, "approvals_of_deployment (deployment_id=? AND id<?)"),
+            (PENDING_APPROVALS, "approvals_pending (deployment_id=? AND id<?)"),
             (RUN_EVENTS, "events_of_run (run_id=? AND deployment_id=? AND sequence>?)"),
         ] {
             let plan = format!("EXPLAIN QUERY PLAN {sql}");

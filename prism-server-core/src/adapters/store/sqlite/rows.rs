@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{super::EventPage, errors::failed};
 use crate::{
     domain::{
-        approval::Approval,
+        approval::{Approval, ApprovalState, Decision},
         deployment::{AgentSpec, Deployment, DeploymentState},
         event::{LoggedEvent, NewEvent},
         instance::{Instance, InstanceState},
@@ -108,6 +108,10 @@ impl Columns<'_> {
     /// A text that must be one of some words.
     fn word<T>(&self, at: usize, parse: impl FnOnce(&str) -> Option<T>) -> StoreResult<T> {
         self.with_text(at, parse)
+    }
+
+    fn word_or_null<T>(&self, at: usize, parse: impl FnOnce(&str) -> Option<T>) -> StoreResult<Option<T>> {
+        if self.is_null(at)? { Ok(None) } else { self.word(at, parse).map(Some) }
     }
 
     fn json<T: DeserializeOwned>(&self, at: usize) -> StoreResult<T> {
@@ -299,6 +303,7 @@ impl Record for Message {
             attachments: columns.json_or_null::<Vec<Attachment>>(4)?.unwrap_or_default(),
             run_id: columns.parsed_or_null(5)?,
             created_at: columns.instant(6)?,
+            decision: columns.word_or_null(7, Decision::parse)?,
         })
     }
 }
@@ -322,6 +327,7 @@ impl Record for Run {
             created_at: columns.instant(11)?,
             ended_at: columns.instant_or_null(12)?,
             revision: columns.number(13)?,
+            cancelled: columns.get(14)?,
         })
     }
 }
@@ -338,6 +344,7 @@ impl Record for Approval {
             answer: columns.get(4)?,
             created_at: columns.instant(5)?,
             resolved_at: columns.instant_or_null(6)?,
+            state: columns.word(7, ApprovalState::parse)?,
         })
     }
 }

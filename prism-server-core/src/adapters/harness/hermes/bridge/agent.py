@@ -6,7 +6,9 @@ through with all that was queued, and answers to approvals have no names. What i
 
     prism.ready   {}                           waits until the spare session can take a message
     prism.status  {}                           how many sessions work, and whether any ever did
-    prism.open    {thread}                     the live session of a thread: found, resumed, or the spare one
+    prism.open    {thread, run}                the live session of a thread: found, resumed, or the spare one; what it
+                                               still does for another run ends
+    prism.interrupt {thread, run}              ends what a session does for a run
     prism.message {session_id, id, text}       hands a message over, exactly once for an id
     prism.answer  {session_id, question, ...}  answers one question, at most once
 
@@ -25,6 +27,7 @@ import os
 import ssl
 import sys
 import threading
+import time
 from collections import OrderedDict
 from pathlib import Path
 
@@ -35,6 +38,7 @@ JOURNAL = Path(os.environ["HERMES_HOME"]) / "prism"
 # How long the agent waits for a human. Prism asks again for as long as the run lives.
 PATIENCE = 30 * 24 * 60 * 60
 BUILD_TIMEOUT = 120
+INTERRUPT_TIMEOUT = 10
 REMEMBERED = 1024
 # Most bytes of the arguments or the result of a tool, as JSON, and most characters of an answer that was not streamed.
 MOST_TOOL = 256 * 1024
@@ -57,6 +61,7 @@ HEARD = {
 EXHAUSTED = ("can't start new thread", "Cannot allocate memory", "Resource temporarily unavailable", "MemoryError")
 
 _opening = threading.Lock()
+_messages = threading.Lock()
 _spare = None
 _worked = False
 
@@ -160,6 +165,8 @@ def _open_method(rid, params):
     server._start_agent_build(sid, session)
     if failed := server._wait_agent(session, rid, BUILD_TIMEOUT):
         return failed
+    if session.get("prism_run") != params["run"]:
+        _interrupt(sid, session, session.get("prism_run"))
     if _spare is None:
         threading.Timer(1.0, _keep_spare).start()
     usage = server._get_usage(session["agent"])
@@ -173,6 +180,29 @@ def _open_method(rid, params):
             "output": usage["output"],
         },
     )
+
+
+def _interrupt(sid, session, run):
+    """Ends the turn of a session that works for a run, and what is queued behind it, and waits for that."""
+    deadline = time.monotonic() + INTERRUPT_TIMEOUT
+    while time.monotonic() < deadline:
+        # Under the lock of messages, so that it does not hit the turn of the next run.
+        with _messages:
+            if not session.get("running") or session.get("prism_run") != run:
+                return
+            session.pop("prism_late", None)
+            session["agent"]._drain_pending_steer()
+            _request("session.interrupt", session_id=sid)
+        time.sleep(0.05)
+
+
+@_method("prism.interrupt")
+def _interrupt_method(rid, params):
+    sid = _live(str(params["thread"]))
+    session = server._sessions.get(sid)
+    if session is not None:
+        _interrupt(sid, session, params["run"])
+    return server._ok(rid, {})
 
 
 # ── Messages ─────────────────────────────────────────────────────────────────
@@ -203,6 +233,11 @@ def _write_journal(thread, texts):
 
 
 @_method("prism.message")
+def _message_method(rid, params):
+    with _messages:
+        return _message(rid, params)
+
+
 def _message(rid, params):
     """A message joins the turn that runs, or starts one.
 
@@ -227,6 +262,7 @@ def _message(rid, params):
         _write_journal(thread, kept + [str(params.get("original", text))])
         how = "joined" if running and session["agent"].steer(text) else "new"
         session["prism_active"] = True
+        session["prism_run"] = mid.partition(":")[0]
         if how == "new":
             session["prism_due"] = session.get("prism_due", 0) + 1
         server._emit("prism.taken", sid, {"id": mid, "how": how})
@@ -417,7 +453,7 @@ def main():
     server._block = _wrap_block(server._block)
     server._ensure_session_db_row = _wrap_row(server._ensure_session_db_row)
     server._drain_queued_prompt = _wrap_drain(server._drain_queued_prompt)
-    server._LONG_HANDLERS = server._LONG_HANDLERS | {"prism.ready", "prism.open"}
+    server._LONG_HANDLERS = server._LONG_HANDLERS | {"prism.ready", "prism.open", "prism.interrupt"}
 
     write = entry.write_json
 

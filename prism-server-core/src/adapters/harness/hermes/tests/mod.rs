@@ -115,7 +115,7 @@ impl SandboxInstance for Watched {
 }
 
 fn message(position: u64, content: &str) -> UserMessage {
-    UserMessage { position, content: content.to_owned(), attachments: Vec::new() }
+    UserMessage { position, content: content.to_owned(), attachments: Vec::new(), decision: None }
 }
 
 /// Everything until the end, but for progress; and the last checkpoint.

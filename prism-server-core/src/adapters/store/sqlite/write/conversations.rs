@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{
-        approval::Approval,
+        approval::{Approval, Decision, Resolution},
         event::{LoggedEvent, NewEvent},
         message::Message,
         run::Run,
@@ -57,8 +57,8 @@ pub(super) fn insert_message(connection: &Connection, message: &Message) -> Stor
     insert(
         connection,
         "message",
-        "INSERT INTO messages (thread_id, position, role, content, attachments, run_id, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO messages (thread_id, position, role, content, attachments, run_id, created_at, decision)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             thread,
             position,
@@ -67,6 +67,7 @@ pub(super) fn insert_message(connection: &Connection, message: &Message) -> Stor
             attachments.map(|attachments| json(attachments, "messages.attachments")).transpose()?,
             message.run_id.as_ref().map(AsRef::<str>::as_ref),
             message.created_at.as_millis(),
+            message.decision.map(Decision::as_str),
         ],
     )?;
     Ok(())
@@ -77,8 +78,8 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> StoreResult<()> 
         connection,
         "run",
         "INSERT INTO runs (id, deployment_id, thread_id, created_at, revision, spec_version, state, attempts,
-             checkpoint, read_position, input_tokens, output_tokens, error, ended_at)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
+             checkpoint, read_position, input_tokens, output_tokens, error, ended_at, cancelled)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
          WHERE EXISTS (SELECT 1 FROM threads WHERE id = ?3 AND deployment_id = ?2)",
         params![
             run.id.as_str(),
@@ -95,6 +96,7 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> StoreResult<()> 
             storable(run.usage.output_tokens, "runs.output_tokens")?,
             failure(run.error.as_ref(), "runs.error")?,
             millis(run.ended_at),
+            run.cancelled,
         ],
     )?;
     if inserted {
@@ -138,12 +140,22 @@ pub(super) fn touch_run(connection: &Connection, id: &RunId) -> StoreResult<()> 
     )
 }
 
+pub(super) fn cancel_run(connection: &Connection, id: &RunId) -> StoreResult<()> {
+    update(
+        connection,
+        "run",
+        "UPDATE runs SET cancelled = 1, revision = revision + 1 WHERE id = ?1 AND state = 'running'",
+        params![id.as_str()],
+        ("SELECT 1 FROM runs WHERE id = ?1", id.as_str()),
+    )
+}
+
 pub(super) fn insert_approval(connection: &Connection, approval: &Approval) -> StoreResult<()> {
     let inserted = insert(
         connection,
         "approval",
-        "INSERT INTO approvals (id, deployment_id, run_id, summary, answer, created_at, resolved_at)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+        "INSERT INTO approvals (id, deployment_id, run_id, summary, answer, created_at, resolved_at, state)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
          WHERE EXISTS (SELECT 1 FROM runs WHERE id = ?3 AND deployment_id = ?2)",
         params![
             approval.id.as_str(),
@@ -153,6 +165,7 @@ pub(super) fn insert_approval(connection: &Connection, approval: &Approval) -> S
             approval.answer,
             approval.created_at.as_millis(),
             millis(approval.resolved_at),
+            approval.state.as_str(),
         ],
     )?;
     if inserted {
@@ -165,13 +178,13 @@ pub(super) fn insert_approval(connection: &Connection, approval: &Approval) -> S
 pub(super) fn resolve_approval(
     connection: &Connection,
     id: &ApprovalId,
-    answer: Option<&str>,
+    resolution: &Resolution,
     at: Timestamp,
 ) -> StoreResult<()> {
     let resolved = execute(
         connection,
-        "UPDATE approvals SET answer = ?2, resolved_at = ?3 WHERE id = ?1 AND resolved_at IS NULL",
-        params![id.as_str(), answer, at.as_millis()],
+        "UPDATE approvals SET state = ?2, answer = ?3, resolved_at = ?4 WHERE id = ?1 AND resolved_at IS NULL",
+        params![id.as_str(), resolution.state.as_str(), resolution.answer, at.as_millis()],
     );
     if resolved.map_err(|error| failed(&error))? > 0 {
         return Ok(());

@@ -42,8 +42,9 @@ pub(super) fn apply(connection: &Connection, write: Write, events: &mut Vec<Logg
         Write::UpdateRun(run) => conversations::update_run(connection, &run),
         Write::TouchRun(id) => conversations::touch_run(connection, &id),
         Write::InsertApproval(approval) => conversations::insert_approval(connection, &approval),
-        Write::ResolveApproval(id, answer, at) => {
-            conversations::resolve_approval(connection, &id, answer.as_deref(), at)
+        Write::CancelRun(id) => conversations::cancel_run(connection, &id),
+        Write::ResolveApproval(id, resolution, at) => {
+            conversations::resolve_approval(connection, &id, &resolution, at)
         }
         Write::Append(event) => {
             events.push(conversations::append(connection, event)?);

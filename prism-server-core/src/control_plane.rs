@@ -23,7 +23,10 @@ use crate::{
     engine::{Engine, Nudges},
     error::{Error, Result},
     event_log::EventLog,
-    http::{ApiKeys, Authenticator},
+    http::{
+        ApiKeys, Authenticator,
+        health::{self, Pulse},
+    },
     outbound::{Gateway, Outbounds, Provider},
     ports::{Clock, Egress, Harness, ListQuery, Sandbox, SecretBox, SkillFetcher, Store, SystemClock},
     service::{api_keys, known_keys::KnownKeys, secrets, tenants},
@@ -79,6 +82,15 @@ impl ControlPlane {
     /// The native API under `/v1`, as a tower service.
     pub fn router(&self) -> Router {
         dialects::prism::router(self.core.clone(), self.authenticator.clone())
+    }
+
+    /// `/healthz` and `/readyz` for load balancers and supervisors, as a tower service. They need no key: serve them where
+    /// only those can reach them, if that matters to you.
+    ///
+    /// `/healthz` is 200 as long as the process answers. `/readyz` is 200 when the store answers, the engine runs and no
+    /// shutdown has begun; else 503 with a list of problems.
+    pub fn health_router(&self) -> Router {
+        health::router(self.core.clone())
     }
 
     /// Does the work behind the API until the shutdown; ends when everything under way has ended. A second
@@ -246,6 +258,7 @@ impl Builder {
             tasks,
             known_keys: Arc::default(),
             outbounds,
+            pulse: Pulse::default(),
         });
         let engine = Engine::new(core.clone(), receivers).await?;
         let authenticator =

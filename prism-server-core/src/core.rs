@@ -9,6 +9,7 @@ use crate::{
     domain::deployment::{AgentSpec, Deployment},
     engine::{Cancellations, Nudges},
     event_log::EventLog,
+    http::health::Pulse,
     outbound::Outbounds,
     ports::{Clock, Harness, Outbound, Sandbox, SecretBox, SkillFetcher, Store},
     service::known_keys::KnownKeys,
@@ -32,6 +33,8 @@ pub(crate) struct Core {
     pub(crate) tasks: TaskTracker,
     pub(crate) known_keys: Arc<KnownKeys>,
     pub(crate) outbounds: Outbounds,
+    /// When the engine was last at work.
+    pub(crate) pulse: Pulse,
 }
 
 impl Core {

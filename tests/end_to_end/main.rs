@@ -7,6 +7,7 @@ mod access;
 mod bad_input;
 mod crash;
 mod errors;
+mod health;
 mod published_request;
 mod readme;
 mod runs;

@@ -89,7 +89,7 @@ async fn of_many_decisions_at_once_one_counts() {
     let deployment = server.client().deployment(&id);
     let (mut events, sent, asked) = asked(&deployment).await;
     let decide = |number: usize| {
-        let request = if number % 2 == 0 { AnswerApproval::allow() } else { AnswerApproval::deny() };
+        let request = if number.is_multiple_of(2) { AnswerApproval::allow() } else { AnswerApproval::deny() };
         deployment.approvals().answer(&asked.approval_id, request).into_future()
     };
     let answers = futures::future::join_all((0..8).map(decide)).await;

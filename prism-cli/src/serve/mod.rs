@@ -125,7 +125,7 @@ async fn serve(
     let new_key = first_start::prepare(&plane.admin()).await?;
 
     let limit = config.limits.connections.map_or(CONNECTIONS, NonZeroUsize::get);
-    let connections = Connections::accept(listener, plane.router(), limit);
+    let connections = Connections::accept(listener, plane.router().merge(plane.health_router()), limit);
     let mut engine = tokio::spawn(plane.run());
     announce(address, new_key.as_ref().map(|key| first_start::welcome(&reachable(address), key)));
 

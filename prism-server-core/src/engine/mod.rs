@@ -62,6 +62,7 @@ impl Engine {
         let mut sweeps = interval(self.core.settings.sweep);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.core.pulse.beat();
             tokio::select! {
                 () = self.core.shutdown.cancelled() => break,
                 Some(deployment) = self.receivers.deployments.recv() => self.provisioner.nudge(deployment),

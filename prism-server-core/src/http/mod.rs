@@ -5,6 +5,7 @@ pub(crate) mod body;
 pub(crate) mod cursor;
 pub(crate) mod decode;
 pub(crate) mod detach;
+pub(crate) mod health;
 pub(crate) mod query;
 pub(crate) mod rate_limit;
 pub(crate) mod request_id;

@@ -89,6 +89,8 @@ pub struct Settings {
     pub concurrent_provisioning: usize,
     /// How long an agent may take to become ready. Default: 5 minutes.
     pub provisioning_timeout: Duration,
+    /// How long a question may wait for an answer; then it is denied, at the next sweep. `None`: for ever. Default: `None`.
+    pub approval_timeout: Option<Duration>,
     /// How often the reconcilers look for work that no nudge told them of. Default: 5 s.
     pub sweep: Duration,
 }
@@ -105,6 +107,7 @@ impl Default for Settings {
             concurrent_runs: 1000,
             concurrent_provisioning: 64,
             provisioning_timeout: Duration::from_secs(300),
+            approval_timeout: None,
             sweep: Duration::from_secs(5),
         }
     }

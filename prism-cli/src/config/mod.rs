@@ -137,6 +137,8 @@ pub(crate) struct Limits {
     pub(crate) concurrent_runs: Option<NonZeroUsize>,
     /// Most agents that are made ready at the same time. Default: 64.
     pub(crate) concurrent_provisioning: Option<NonZeroUsize>,
+    /// How long a question may wait for an answer before it is denied, in seconds. Default: for ever.
+    pub(crate) approval_timeout: Option<NonZeroU32>,
     /// Most open connections; more wait to be accepted. Default: 20,000.
     pub(crate) connections: Option<NonZeroUsize>,
 }

@@ -58,6 +58,7 @@ const FILE: &str = r#"The configuration file, with every key there is and its de
   streams_per_deployment = 10000
   concurrent_runs = 1000               # more wait
   concurrent_provisioning = 64         # more wait
+  approval_timeout = 86400             # seconds until a question that nobody answers is denied; default: never
   connections = 20000                  # more wait
 
   [docker]                             # containers of agents
@@ -186,11 +187,17 @@ fn not_built(error: BuildError) -> Failure {
 
 fn settings(config: &Config) -> Settings {
     let Limits {
-        requests_per_second, streams_per_deployment, concurrent_runs, concurrent_provisioning, ..
+        requests_per_second,
+        streams_per_deployment,
+        concurrent_runs,
+        concurrent_provisioning,
+        approval_timeout,
+        ..
     } = config.limits;
     let mut settings = Settings::default();
     let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
     settings.public_url = config.public_url.clone();
+    settings.approval_timeout = approval_timeout.map(|seconds| Duration::from_secs(seconds.get().into()));
     settings.requests_per_second = requests_per_second.map(NonZeroU32::get);
     settings.streams_per_deployment = or(streams_per_deployment, settings.streams_per_deployment);
     settings.concurrent_runs = or(concurrent_runs, settings.concurrent_runs);

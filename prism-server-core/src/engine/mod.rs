@@ -8,6 +8,7 @@
 //! that several nodes can share.
 
 mod agents;
+mod approvals;
 mod cancellations;
 mod nudges;
 mod provisioning;
@@ -82,6 +83,9 @@ impl Engine {
         }
         if let Err(error) = self.drivers.sweep().await {
             tracing::warn!(%error, "the sweep for runs failed; it is repeated");
+        }
+        if let Err(error) = approvals::expire(&self.core).await {
+            tracing::warn!(%error, "the sweep for unanswered questions failed; it is repeated");
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::{
         store::MemoryStore,
     },
     domain::{
+        approval::ApprovalState,
         deployment::{Deployment, DeploymentState},
         run::{Run, RunState},
         tenant::{Scopes, Tenant},
@@ -124,6 +125,8 @@ struct LosingState {
     losses: Mutex<u32>,
     /// Whether runs say one thing and then work for ever.
     endless: Mutex<bool>,
+    /// Whether runs ask once.
+    asks: Mutex<bool>,
     interrupted: Mutex<Vec<RunId>>,
     prompts: Mutex<Vec<String>>,
     removed: Mutex<Vec<InstanceId>>,
@@ -157,6 +160,16 @@ impl Harness for Losing {
         if *self.0.endless.lock().unwrap() {
             let token = HarnessStep { read: Some(1), ..HarnessEvent::Token("so far".to_owned()).into() };
             return stream::iter([token]).chain(stream::pending()).boxed();
+        }
+        if *self.0.asks.lock().unwrap() {
+            let event = if input.checkpoint.is_none() {
+                HarnessEvent::Asked { summary: "May I?".to_owned() }
+            } else {
+                HarnessEvent::Completed
+            };
+            // Whatever was said is read.
+            let step = HarnessStep { checkpoint: Some("asked".to_owned()), read: Some(9), event };
+            return stream::iter([step]).boxed();
         }
         let mut losses = self.0.losses.lock().unwrap();
         let place = input.checkpoint.map_or(0, |checkpoint| checkpoint.parse::<u32>().unwrap()) + 1;
@@ -373,6 +386,52 @@ async fn a_cancelled_run_ends_and_its_agent_is_interrupted() {
     trial.cancelled(&run).await;
     until(async || (trial.harness.0.interrupted.lock().unwrap().first() == Some(&run.id)).then_some(()))
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_nobody_answers_in_time_is_denied() {
+    let (store, sandbox, harness) = (Arc::<MemoryStore>::default(), Fragile::default(), Losing::default());
+    *harness.0.asks.lock().unwrap() = true;
+    let trial = Trial::with(store.clone(), sandbox.clone(), None, harness.clone()).await;
+    let deployment = trial.deploy().await;
+    let path = format!("/v1/deployments/{}/messages", deployment.id);
+    let sent = trial.call("POST", &path, BTreeMap::from([("content", "Hello")])).await;
+    let run: RunId = sent["run_id"].as_str().unwrap().parse().unwrap();
+    let waiting = async |state: RunState| {
+        until(async || store.run(&run).await.unwrap().filter(|run| run.state == state)).await
+    };
+    waiting(RunState::WaitingOnHuman).await;
+    let asked = store.open_approval(&run).await.unwrap().unwrap();
+    trial.plane.shutdown();
+    trial.engine.await.unwrap();
+
+    // The limit is one of the real clock, for which a test does not wait: an hour has not passed, no time has.
+    for (limit, state) in [(3600, RunState::WaitingOnHuman), (0, RunState::Completed)] {
+        let limit = Some(Duration::from_secs(limit));
+        let settings = Settings {
+            approval_timeout: limit,
+            default_sandbox: SandboxType::Process,
+            ..Settings::default()
+        };
+        let plane = ControlPlane::builder(SealedBox::new(MasterKey::from_bytes([7; 32])))
+            .store(store.clone())
+            .harness(harness.clone())
+            .sandbox(sandbox.clone())
+            .settings(settings)
+            .build()
+            .await
+            .unwrap();
+        let engine = tokio::spawn(plane.run());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        waiting(state).await;
+        plane.shutdown();
+        engine.await.unwrap();
+    }
+    let denied = store.approval(&asked.id).await.unwrap().unwrap();
+    assert_eq!(
+        (denied.state, denied.answer.as_deref()),
+        (ApprovalState::Denied, Some("Nobody answered in time."))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -325,6 +325,13 @@ pub trait Store: Send + Sync + 'static {
         query: ListQuery<ApprovalId>,
     ) -> BoxFuture<'a, StoreResult<Vec<Approval>>>;
 
+    /// Approvals of all tenants that wait for an answer, oldest first, after `after`; for the engine.
+    fn pending_approvals<'a>(
+        &'a self,
+        after: Option<&'a ApprovalId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Approval>>>;
+
     /// The sequence number of the last event of a deployment's log, 0 when there is none.
     fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>>;
 

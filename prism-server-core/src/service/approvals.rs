@@ -64,6 +64,14 @@ pub(crate) async fn decide(
     get(core, principal, deployment_id, id).await
 }
 
+/// Denies a question that nobody answered in time.
+///
+/// # Errors
+/// A conflict, when somebody did.
+pub(crate) async fn expire(core: &Core, asked: &Approval) -> Result<()> {
+    messages::resolve(core, asked, Decision::Deny, "Nobody answered in time.".to_owned()).await
+}
+
 /// What a decision without a reason says.
 fn word(decision: Decision) -> &'static str {
     match decision {

@@ -78,7 +78,7 @@ pub(crate) async fn send(
     Ok(run)
 }
 
-/// Answers a question by a decision, which is a message as well.
+/// Answers a question by a decision of the caller, which is a message as well.
 ///
 /// # Errors
 /// When the question was answered already, or nobody waits for the answer.
@@ -89,14 +89,27 @@ pub(crate) async fn decide(
     decision: Decision,
     content: String,
 ) -> Result<()> {
+    let deployment = deployments::get(core, principal, &asked.deployment_id).await?;
+    require_ready(core, &deployment)?;
+    deployments::require_credits(core, &principal.tenant_id).await?;
+    resolve(core, asked, decision, content).await
+}
+
+/// Answers a question, whoever decides.
+///
+/// # Errors
+/// As [`decide`].
+pub(crate) async fn resolve(
+    core: &Core,
+    asked: &Approval,
+    decision: Decision,
+    content: String,
+) -> Result<()> {
     let new = NewMessage { content, thread: None, attachments: Vec::new() };
     with_retries(|| async {
-        let deployment = deployments::get(core, principal, &asked.deployment_id).await?;
-        require_ready(core, &deployment)?;
-        deployments::require_credits(core, &principal.tenant_id).await?;
         let run = core.store.run(&asked.run_id).await?;
         let open = core.store.open_approval(&asked.run_id).await?;
-        let (run, open) = match (run, open) {
+        let (mut run, open) = match (run, open) {
             (Some(run), Some(open)) if open.id == asked.id && run.state == RunState::WaitingOnHuman => {
                 (run, open)
             }
@@ -105,7 +118,6 @@ pub(crate) async fn decide(
                 return Err(Error::new(ErrorKind::Conflict, message).into());
             }
         };
-        let mut run = run;
         run.apply(RunCommand::Message)?;
         let commit = Commit::new()
             .with(Write::InsertMessage(message(core, &run.thread_id, &run.id, &new, Some(decision))))

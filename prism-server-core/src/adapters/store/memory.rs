@@ -256,6 +256,18 @@ impl Store for MemoryStore {
         })
     }
 
+    fn pending_approvals<'a>(
+        &'a self,
+        after: Option<&'a ApprovalId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Approval>>> {
+        self.read(|state| {
+            let pending = state.approvals.values().filter(|approval| approval.resolved_at.is_none());
+            let later = pending.filter(|approval| after.is_none_or(|after| approval.id > *after));
+            later.take(limit as usize).cloned().collect()
+        })
+    }
+
     fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>> {
         self.read(|state| state.last_sequences.get(deployment).copied().unwrap_or(0))
     }

@@ -159,6 +159,7 @@ mod equivalence {
             );
         }
         note!(store.tenants(ListQuery { before: None, limit: 9 }), store.running_runs(None, 9));
+        note!(store.pending_approvals(None, 2), store.pending_approvals(Some(&id("apr_", 1)), 9));
         for state in DeploymentState::ALL {
             note!(store.deployments_in_state(*state, Some(&id("dep_", 0)), 9));
         }

@@ -205,6 +205,13 @@ pub async fn approvals_are_listed(store: Arc<dyn Store>) {
     assert_eq!(list(true, None, 10).await, ids(&[4, 1]));
     assert_eq!(list(false, Some(4), 1).await, ids(&[2]));
     assert_eq!(list(true, Some(4), 10).await, ids(&[1]));
+    let pending = async |after: Option<u32>, limit| {
+        let after = after.map(|number| id("apr_", number));
+        let listed = store.pending_approvals(after.as_ref(), limit).await.unwrap();
+        listed.into_iter().map(|approval| approval.id).collect::<Vec<ApprovalId>>()
+    };
+    assert_eq!(pending(None, 10).await, ids(&[1, 3, 4]), "those of all deployments, oldest first");
+    assert_eq!(pending(Some(1), 1).await, ids(&[3]));
     let kept = store.approval(&id("apr_", 2)).await.unwrap().unwrap();
     assert_eq!((kept.state, kept.answer.as_deref()), (ApprovalState::Denied, Some("Not today")));
     assert_eq!(store.approval(&id("apr_", 9)).await.unwrap(), None);

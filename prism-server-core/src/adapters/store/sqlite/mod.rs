@@ -302,6 +302,17 @@ impl Store for SqliteStore {
         })
     }
 
+    fn pending_approvals<'a>(
+        &'a self,
+        after: Option<&'a ApprovalId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Approval>>> {
+        let after = lower(after);
+        self.scan(move |connection| {
+            rows::all(connection, queries::ALL_PENDING_APPROVALS, params![after, limit])
+        })
+    }
+
     fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>> {
         self.point(|connection| {
             let head: Option<rows::Head> =

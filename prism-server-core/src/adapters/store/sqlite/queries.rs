@@ -91,6 +91,7 @@ queries! {
     APPROVALS: approvals "WHERE deployment_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
     PENDING_APPROVALS: approvals
         "WHERE deployment_id = ?1 AND id < ?2 AND resolved_at IS NULL ORDER BY id DESC LIMIT ?3";
+    ALL_PENDING_APPROVALS: approvals "WHERE resolved_at IS NULL AND id > ?1 ORDER BY id LIMIT ?2";
     LAST_SEQUENCE: heads "WHERE deployment_id = ?1";
     EVENTS: events "WHERE deployment_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
     // Without being told, SQLite would take the log's primary key and pass over the events of all other runs.
@@ -149,6 +150,7 @@ mod tests {
             (OPEN_APPROVAL, "approvals_open (run_id=?)"),
             (APPROVALS, "approvals_of_deployment (deployment_id=? AND id<?)"),
             (PENDING_APPROVALS, "approvals_pending (deployment_id=? AND id<?)"),
+            (ALL_PENDING_APPROVALS, "all_approvals_pending (id>?)"),
             (RUN_EVENTS, "events_of_run (run_id=? AND deployment_id=? AND sequence>?)"),
         ] {
             let plan = format!("EXPLAIN QUERY PLAN {sql}");

@@ -4,6 +4,7 @@ UPDATE approvals SET state = CASE WHEN answer IS NULL THEN 'closed' ELSE 'answer
 DROP INDEX approvals_of_deployment;
 CREATE INDEX approvals_of_deployment ON approvals (deployment_id, id);
 CREATE INDEX approvals_pending ON approvals (deployment_id, id) WHERE resolved_at IS NULL;
+CREATE INDEX all_approvals_pending ON approvals (id) WHERE resolved_at IS NULL;
 
 ALTER TABLE messages ADD COLUMN decision TEXT;
 

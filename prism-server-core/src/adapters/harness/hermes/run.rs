@@ -107,7 +107,7 @@ impl Run {
         };
         match checkpoint {
             None => run.begin().await?,
-            Some(at) if at.boot == run.at.boot => run.at = at,
+            Some(at) if (&at.boot, &at.session) == (&run.at.boot, &run.at.session) => run.at = at,
             Some(at) if at.again => {
                 return Err(failed("agent_lost", "the agent died again and again during the run"));
             }

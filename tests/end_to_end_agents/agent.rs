@@ -116,6 +116,12 @@ impl<'a> Agent<'a> {
         self.ground.kind.workspace_file(self.ground.directory(), &self.instance().await, path).await
     }
 
+    /// Waits for a file of the workspace, with which a tool tells that it runs.
+    pub(crate) async fn has_file(&self, path: &str) {
+        let look = async || self.file(path).await.map(drop).ok_or_else(|| "it is not there".to_owned());
+        eventually(&format!("there is a file {path}"), look).await;
+    }
+
     /// Makes an empty file in the workspace, as somebody who is not the agent.
     pub(crate) async fn touch(&self, path: &str) {
         self.ground.kind.touch(self.ground.directory(), &self.instance().await, path).await;

@@ -211,7 +211,7 @@ impl Trial {
     }
 
     async fn on(store: Arc<MemoryStore>, sandbox: Fragile, tenant: Option<Tenant>) -> Self {
-        Self::with(store, sandbox, tenant, Losing::default()).await
+        Self::with(store, sandbox, tenant, Losing::default(), None).await
     }
 
     async fn with(
@@ -219,8 +219,10 @@ impl Trial {
         sandbox: Fragile,
         tenant: Option<Tenant>,
         harness: Losing,
+        approval_timeout: Option<Duration>,
     ) -> Self {
-        let settings = Settings { default_sandbox: SandboxType::Process, ..Settings::default() };
+        let settings =
+            Settings { default_sandbox: SandboxType::Process, approval_timeout, ..Settings::default() };
         let plane = ControlPlane::builder(SealedBox::new(MasterKey::from_bytes([7; 32])))
             .store(store.clone())
             .harness(harness.clone())
@@ -390,42 +392,28 @@ async fn a_cancelled_run_ends_and_its_agent_is_interrupted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_question_that_nobody_answers_in_time_is_denied() {
-    let (store, sandbox, harness) = (Arc::<MemoryStore>::default(), Fragile::default(), Losing::default());
-    *harness.0.asks.lock().unwrap() = true;
-    let trial = Trial::with(store.clone(), sandbox.clone(), None, harness.clone()).await;
+    let mut trial = Trial::start().await;
+    *trial.harness.0.asks.lock().unwrap() = true;
     let deployment = trial.deploy().await;
     let path = format!("/v1/deployments/{}/messages", deployment.id);
     let sent = trial.call("POST", &path, BTreeMap::from([("content", "Hello")])).await;
     let run: RunId = sent["run_id"].as_str().unwrap().parse().unwrap();
-    let waiting = async |state: RunState| {
-        until(async || store.run(&run).await.unwrap().filter(|run| run.state == state)).await
-    };
-    waiting(RunState::WaitingOnHuman).await;
+    let store = trial.store.clone();
+    let run_is =
+        async |state| until(async || store.run(&run).await.unwrap().filter(|run| run.state == state)).await;
+    run_is(RunState::WaitingOnHuman).await;
     let asked = store.open_approval(&run).await.unwrap().unwrap();
-    trial.plane.shutdown();
-    trial.engine.await.unwrap();
 
     // The limit is one of the real clock, for which a test does not wait: an hour has not passed, no time has.
     for (limit, state) in [(3600, RunState::WaitingOnHuman), (0, RunState::Completed)] {
+        trial.plane.shutdown();
+        trial.engine.await.unwrap();
+        let Trial { sandbox, harness, tenant, .. } = trial;
         let limit = Some(Duration::from_secs(limit));
-        let settings = Settings {
-            approval_timeout: limit,
-            default_sandbox: SandboxType::Process,
-            ..Settings::default()
-        };
-        let plane = ControlPlane::builder(SealedBox::new(MasterKey::from_bytes([7; 32])))
-            .store(store.clone())
-            .harness(harness.clone())
-            .sandbox(sandbox.clone())
-            .settings(settings)
-            .build()
-            .await
-            .unwrap();
-        let engine = tokio::spawn(plane.run());
+        trial = Trial::with(store.clone(), sandbox, Some(tenant), harness, limit).await;
+        // Several sweeps.
         tokio::time::sleep(Duration::from_secs(60)).await;
-        waiting(state).await;
-        plane.shutdown();
-        engine.await.unwrap();
+        run_is(state).await;
     }
     let denied = store.approval(&asked.id).await.unwrap().unwrap();
     assert_eq!(
@@ -444,7 +432,7 @@ async fn a_run_that_was_to_end_when_the_control_plane_stopped_is_ended_by_the_ne
     trial.store.commit(Commit::new().with(Write::CancelRun(run.id.clone()))).await.unwrap();
     let harness = Losing::default();
     *harness.0.endless.lock().unwrap() = true;
-    let next = Trial::with(trial.store, trial.sandbox, Some(trial.tenant), harness).await;
+    let next = Trial::with(trial.store, trial.sandbox, Some(trial.tenant), harness, None).await;
     next.cancelled(&run).await;
 }
 

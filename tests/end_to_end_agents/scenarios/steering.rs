@@ -22,10 +22,7 @@ pub(crate) async fn a_message_reaches_an_agent_at_work(kind: Kind) {
     // While a tool runs.
     let sent = agent.send(SendMessage::new("use a tool").new_thread()).await;
     agent.until(&sent.run_id, |told| !told.tools().is_empty()).await;
-    crate::agent::eventually("the tool runs", async || {
-        agent.file("started").await.map(drop).ok_or_else(|| "it does not".to_owned())
-    })
-    .await;
+    agent.has_file("started").await;
     let steered = steer(&agent, &sent.thread_id, "and paint it red").await;
     assert_eq!(steered, sent.run_id, "the message belongs to the run at work");
     agent.touch("go").await;
@@ -70,10 +67,7 @@ otherwise
 
     // While a tool runs: it ends, and the thread takes new work at once.
     let sent = agent.send("work").await;
-    crate::agent::eventually("the tool runs", async || {
-        agent.file("started").await.map(drop).ok_or_else(|| "it does not".to_owned())
-    })
-    .await;
+    agent.has_file("started").await;
     agent.cancel(&sent.run_id).await;
     let next = agent.send("are you there?").await;
     assert_ne!(next.run_id, sent.run_id);

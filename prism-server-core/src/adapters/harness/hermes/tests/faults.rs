@@ -18,6 +18,18 @@ fn lost(events: &[HarnessEvent]) -> &str {
     }
 }
 
+/// What came before has harmed nobody.
+async fn a_run_goes_well(stage: &Stage, mut bridge: Bridge) {
+    let (mut steps, _inbox) = stage.run(None, message(1, "hello"));
+    let agent = async {
+        bridge.answer("prism.open", opened(&[])).await;
+        bridge.take().await;
+        bridge.tell(turn("fine")).await;
+    };
+    let ((events, _), ()) = tokio::join!(rest(&mut steps), agent);
+    assert_eq!(events.last(), Some(&HarnessEvent::Completed));
+}
+
 /// Goes on until this text comes; its checkpoint.
 async fn until_token(steps: &mut StepStream, text: &str) -> Option<String> {
     loop {
@@ -151,15 +163,7 @@ async fn a_line_that_is_too_long_ends_the_connection_and_not_the_gateway() {
         while bridge.try_write(&block).await.is_ok() {}
     };
     tokio::time::timeout(Duration::from_secs(60), endless).await.unwrap();
-    let mut bridge = stage.bridge("b").await;
-    let (mut steps, _inbox) = stage.run(None, message(1, "hello"));
-    let agent = async {
-        bridge.answer("prism.open", opened(&[])).await;
-        bridge.take().await;
-        bridge.tell(turn("fine")).await;
-    };
-    let ((events, _), ()) = tokio::join!(rest(&mut steps), agent);
-    assert_eq!(events.last(), Some(&HarnessEvent::Completed));
+    a_run_goes_well(&stage, stage.bridge("b").await).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,15 +175,7 @@ async fn numbers_that_jump_to_the_end_harm_only_the_agent() {
     let mut bridge = stage.bridge("a").await;
     assert!([1, last].contains(&bridge.from), "{}", bridge.from);
     bridge.write(format!("{last} x\n").as_bytes()).await;
-    let mut bridge = stage.bridge("b").await;
-    let (mut steps, _inbox) = stage.run(None, message(1, "hello"));
-    let agent = async {
-        bridge.answer("prism.open", opened(&[])).await;
-        bridge.take().await;
-        bridge.tell(turn("fine")).await;
-    };
-    let ((events, _), ()) = tokio::join!(rest(&mut steps), agent);
-    assert_eq!(events.last(), Some(&HarnessEvent::Completed));
+    a_run_goes_well(&stage, stage.bridge("b").await).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -78,6 +78,7 @@ async fn follow(client: &Client, arguments: &Arguments, message: SendMessage) ->
                 let MessageReceipt { deployment_id, thread_id, .. } = &receipt;
                 let answer = format!("prism send {deployment_id} --thread {thread_id} --follow \"ANSWER\"");
                 output::note(&format!("the agent waits for a human; answer with: {answer}"));
+                output::note(&format!("or allow or deny it: prism approvals list {deployment_id} --pending"));
                 return Ok(());
             }
             _ => {}

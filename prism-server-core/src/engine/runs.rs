@@ -33,7 +33,7 @@ use crate::{
         message::Message,
         run::{Run, RunCommand, RunState},
     },
-    error::{Result, failure},
+    error::{ErrorKind, Result, failure},
     ports::{HarnessEvent, HarnessStep, RunInput, StoreError, UserMessage},
     service::runs,
 };
@@ -132,7 +132,11 @@ impl Drivers {
         loop {
             let Some(run) = self.core.store.run(id).await? else { return Ok(()) };
             if run.state == RunState::Running && run.cancelled {
-                self.fail(id, runs::cancelled()).await?;
+                match self.fail(id, runs::cancelled()).await {
+                    // Whoever cancelled it has ended it.
+                    Err(error) if error.kind() == ErrorKind::Conflict => {}
+                    done => done?,
+                }
                 continue;
             }
             if run.error.as_ref().is_some_and(|error| error.code == runs::CANCELLED) {
@@ -299,9 +303,10 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// Commits steps, unless the run was cancelled in between. When a message came in between, the run's revision is read again. When the steps complete
-    /// the run or ask a human, and messages are unread, that last step is left out: the harness is to take the
-    /// messages first, so that none is lost and none is taken for the answer to a question that came after it.
+    /// Commits steps, unless the run was cancelled in between. When a message came in between, the run's revision is
+    /// read again. When the steps complete the run or ask a human, and messages are unread, that last step is left
+    /// out: the harness is to take the messages first, so that none is lost and none is taken for the answer to a
+    /// question that came after it.
     async fn commit(&mut self, mut steps: Vec<HarnessStep>) -> Result<Ended, StoreError> {
         if let Some(end) = steps.iter().position(|step| step.event.is_last()) {
             steps.truncate(end + 1);

@@ -35,10 +35,12 @@ pub(super) const LONGEST_NAME: usize = 64;
 const OUTGOING: usize = 64;
 /// How long the bridge may be away before the agent counts as lost.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
-/// How often floors are looked at while there is nothing else to do.
-const TRIM: Duration = Duration::from_secs(1);
-/// Lines after which the bridge is told what it may forget.
-const ACKNOWLEDGE: u64 = 64;
+/// Lines, or bytes of them, after which the bridge is told what it may forget.
+const ACKNOWLEDGE: (u64, usize) = (64, 1024 * 1024);
+/// Silence after which it is told all the same.
+const QUIET: Duration = Duration::from_secs(60);
+/// How often it is looked whether there is room again.
+const FULL: Duration = Duration::from_millis(20);
 
 /// Why a call has no result.
 #[derive(Debug)]
@@ -200,8 +202,11 @@ impl Connection {
 
     /// Keeps the lines that a run needs.
     pub(super) fn hold(self: &Arc<Self>, thread: ThreadId, number: u64) -> Hold {
-        self.state().log.hold(&thread, number);
-        Hold { connection: self.clone(), boot: self.state().boot.clone(), thread, ended: false }
+        let mut state = self.state();
+        state.log.hold(&thread, None, number);
+        let boot = state.boot.clone();
+        drop(state);
+        Hold { connection: self.clone(), boot, thread, session: None, ended: false }
     }
 
     /// Serves one connection of the bridge.
@@ -264,27 +269,30 @@ impl Connection {
         reading: &mut (impl AsyncBufRead + Unpin),
         bridge: &mpsc::Sender<String>,
     ) -> io::Result<()> {
-        let mut acknowledged = 0;
+        // What came since the bridge was last told what it may forget.
+        let (mut lines, mut bytes, mut is_quiet) = (0, 0, false);
         loop {
-            let trimmed = self.with_log(|log| log.trim(Instant::now()));
-            if let Some(number) = trimmed.filter(|number| number.saturating_sub(acknowledged) >= ACKNOWLEDGE)
+            let full = self.with_log(|log| log.is_full());
+            if (full || is_quiet || lines >= ACKNOWLEDGE.0 || bytes >= ACKNOWLEDGE.1)
+                && let Some(acknowledged) = self.with_log(|log| log.trim(Instant::now()))
             {
-                acknowledged = number;
                 // When the bridge takes no commands, it is told the next time.
-                let _: Result<(), _> = bridge.try_send(format!("ack {number}"));
+                if bridge.try_send(format!("ack {acknowledged}")).is_ok() {
+                    (lines, bytes) = (0, 0);
+                }
             }
             if self.with_log(|log| log.is_full()) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(FULL).await;
                 continue;
             }
             // Waiting for the first byte can be cut off; reading a line cannot.
-            match timeout(TRIM, reading.fill_buf()).await {
-                Err(_) => continue,
-                Ok(Err(error)) => return Err(error),
-                Ok(Ok([])) => return Ok(()),
-                Ok(Ok(_)) => {}
+            is_quiet = timeout(QUIET, reading.fill_buf()).await.is_err();
+            if is_quiet {
+                continue;
             }
             let Some(line) = read_line(reading).await? else { return Ok(()) };
+            lines += 1;
+            bytes += line.len();
             self.take(&line);
         }
     }
@@ -341,6 +349,8 @@ pub(super) struct Hold {
     connection: Arc<Connection>,
     boot: String,
     thread: ThreadId,
+    /// Whose lines are kept; all, until the run knows its session.
+    pub(super) session: Option<String>,
     /// Whether the run told its end.
     pub(super) ended: bool,
 }
@@ -350,7 +360,7 @@ impl Hold {
     pub(super) fn raise(&self, number: u64) {
         let mut state = self.connection.state();
         if state.boot == self.boot {
-            state.log.hold(&self.thread, number);
+            state.log.hold(&self.thread, self.session.as_deref(), number);
         }
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Every run that works reads the log at its own pace. A line is forgotten, here and by the bridge, when no run
 //! can come back to it: each run holds a *floor*, the place from which it would go on if it were taken up from what
-//! is surely committed. A floor outlives its run for a while, since a run that was interrupted comes back.
+//! is surely committed. A floor outlives its run for a while, since a run that was interrupted comes back. A session
+//! with a question keeps what it says for as long as the question is open, and keeps nobody else's lines.
 
 use std::{
     borrow::Cow,
     collections::{HashMap, VecDeque},
+    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -70,6 +72,9 @@ const HEARD: &[&str] = &[
     "prism.idle",
 ];
 
+/// Most sessions of which it is known what was forgotten, and most with an open question.
+const SESSIONS: usize = 4096;
+
 /// The lines of one process of the agent.
 #[derive(Debug, Default)]
 pub(super) struct Log {
@@ -77,15 +82,23 @@ pub(super) struct Log {
     size: usize,
     /// The number of the last line that was received.
     received: u64,
-    /// The number of the last line that was forgotten.
-    forgotten: u64,
+    /// The number up to which the bridge was last told to forget.
+    acknowledged: u64,
     floors: HashMap<ThreadId, Floor>,
+    /// The sessions with a question that waits for a human, and the number before it. What such a session says is
+    /// needed once the human answers, which can take days, and no run works on it until then.
+    asked: HashMap<String, u64>,
+    /// The last line of each session that was forgotten; `forgotten_rest` is for those that are not in here.
+    forgotten: HashMap<String, u64>,
+    forgotten_rest: u64,
     /// Until when everything is kept, because runs that nobody has taken up yet may need it.
     unknown: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Floor {
+    /// Whose lines are kept; `None`: those of all sessions, for the run does not know its own yet.
+    session: Option<String>,
     number: u64,
     until: Option<Instant>,
 }
@@ -100,13 +113,31 @@ pub(super) enum Found {
     Forgotten,
 }
 
+/// What the bridge may forget.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Acknowledged {
+    /// All lines up to this number ...
+    pub(super) number: u64,
+    /// ... but those of these sessions.
+    pub(super) but: Vec<String>,
+}
+
+impl fmt::Display for Acknowledged {
+    /// As the bridge reads it. A session that cannot be named so is the agent's own loss.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.number)?;
+        let names = self.but.iter().filter(|name| !name.is_empty() && !name.contains(char::is_whitespace));
+        names.into_iter().try_for_each(|name| write!(f, " {name}"))
+    }
+}
+
 impl Log {
     /// The lines of a process that still has those from this number on. `known`: whether it was started while this
     /// gateway looked on, so that no earlier gateway can have left runs behind.
     pub(super) fn new(first: u64, known: bool, now: Instant) -> Self {
-        let forgotten = first.saturating_sub(1);
+        let before = first.saturating_sub(1);
         let unknown = (!known).then(|| now + AFTER_INTERRUPTION);
-        Self { received: forgotten, forgotten, unknown, ..Self::default() }
+        Self { received: before, acknowledged: before, unknown, ..Self::default() }
     }
 
     pub(super) fn received(&self) -> u64 {
@@ -132,6 +163,13 @@ impl Log {
             kind: event.kind.into_owned(),
             payload: event.payload.map_or("null", RawValue::get).into(),
         };
+        match line.kind.as_str() {
+            "approval.request" | "clarify.request" if self.asked.len() < SESSIONS => {
+                self.asked.entry(line.session.clone()).or_insert(number - 1);
+            }
+            "message.complete" | "prism.idle" => drop(self.asked.remove(&line.session)),
+            _ => {}
+        }
         self.size += line.size();
         self.lines.push_back(Arc::new(line));
     }
@@ -143,7 +181,7 @@ impl Log {
 
     /// The next line of a session after this number.
     pub(super) fn after(&self, number: u64, session: &str) -> Found {
-        if number < self.forgotten {
+        if number < self.forgotten.get(session).copied().unwrap_or(self.forgotten_rest) {
             return Found::Forgotten;
         }
         let start = self.lines.partition_point(|line| line.number <= number);
@@ -159,9 +197,10 @@ impl Log {
         self.lines.iter().find(fits).map(|line| line.number)
     }
 
-    /// Keeps what comes after this number for the run of a thread.
-    pub(super) fn hold(&mut self, thread: &ThreadId, number: u64) {
-        self.floors.insert(thread.clone(), Floor { number, until: None });
+    /// Keeps what a session says after this number for the run of a thread; without a session, what all say.
+    pub(super) fn hold(&mut self, thread: &ThreadId, session: Option<&str>, number: u64) {
+        let floor = Floor { session: session.map(str::to_owned), number, until: None };
+        self.floors.insert(thread.clone(), floor);
     }
 
     /// The run of a thread is not worked on any more.
@@ -176,21 +215,49 @@ impl Log {
         self.floors.values().any(|floor| floor.until.is_none())
     }
 
-    /// Forgets what nobody needs; returns the number up to which the bridge may forget, if that is news.
-    pub(super) fn trim(&mut self, now: Instant) -> Option<u64> {
-        if self.unknown.is_some_and(|until| now < until) {
+    /// Forgets what nobody needs; returns what the bridge may forget, if that is news.
+    pub(super) fn trim(&mut self, now: Instant) -> Option<Acknowledged> {
+        // Without room the agents of runs that are worked on would wait for those that nobody takes up.
+        if self.unknown.is_some_and(|until| now < until) && !self.is_full() {
             return None;
         }
         self.floors.retain(|_, floor| floor.until.is_none_or(|until| now < until));
-        let number = self.floors.values().map(|floor| floor.number).min().unwrap_or(self.received);
-        if number <= self.forgotten {
+        let of_all = self.floors.values().filter(|floor| floor.session.is_none()).map(|floor| floor.number);
+        let number = of_all.min().unwrap_or(self.received);
+        if number <= self.acknowledged {
             return None;
         }
-        self.forgotten = number;
-        while let Some(line) = self.lines.pop_front_if(|line| line.number <= number) {
-            self.size -= line.size();
+        let mut kept: HashMap<&str, u64> =
+            self.asked.iter().map(|(name, from)| (name.as_str(), *from)).collect();
+        for floor in self.floors.values() {
+            if let Some(session) = &floor.session {
+                let from = kept.entry(session).or_insert(floor.number);
+                *from = floor.number.min(*from);
+            }
         }
-        Some(number)
+        kept.retain(|_, from| *from < number);
+        let but = kept.keys().map(|name| (*name).to_owned()).collect();
+        let goes = |line: &Line| {
+            line.number <= number && kept.get(line.session.as_str()).is_none_or(|from| line.number <= *from)
+        };
+        let (mut size, mut gone) = (self.size, Vec::new());
+        self.lines.retain(|line| {
+            if goes(line) {
+                size -= line.size();
+                gone.push((line.session.clone(), line.number));
+            }
+            !goes(line)
+        });
+        self.size = size;
+        for (session, number) in gone {
+            if self.forgotten.len() < SESSIONS || self.forgotten.contains_key(&session) {
+                self.forgotten.insert(session, number);
+            } else {
+                self.forgotten_rest = self.forgotten_rest.max(number);
+            }
+        }
+        self.acknowledged = number;
+        Some(Acknowledged { number, but })
     }
 }
 
@@ -203,6 +270,10 @@ mod tests {
     fn take(log: &mut Log, number: u64, session: &str, kind: &str) {
         let event = json!({"session_id": session, "type": kind, "payload": {"id": "m"}}).to_string();
         log.take(number, serde_json::from_str(&event).unwrap());
+    }
+
+    fn acknowledged(number: u64) -> Option<Acknowledged> {
+        Some(Acknowledged { number, but: Vec::new() })
     }
 
     fn thread(name: &str) -> ThreadId {
@@ -229,18 +300,18 @@ mod tests {
         for number in 1..=10 {
             take(&mut log, number, "a", "message.delta");
         }
-        log.hold(&thread("one"), 3);
-        log.hold(&thread("two"), 6);
-        assert_eq!(log.trim(Instant::now()), Some(3));
+        log.hold(&thread("one"), None, 3);
+        log.hold(&thread("two"), None, 6);
+        assert_eq!(log.trim(Instant::now()), acknowledged(3));
         assert!(matches!(log.after(2, "a"), Found::Forgotten));
         assert!(matches!(log.after(3, "a"), Found::Line(_)));
         log.release(&thread("one"), true, Instant::now());
         assert_eq!(log.trim(Instant::now()), None);
         tokio::time::advance(AFTER_END).await;
-        assert_eq!(log.trim(Instant::now()), Some(6));
+        assert_eq!(log.trim(Instant::now()), acknowledged(6));
         log.release(&thread("two"), false, Instant::now());
         tokio::time::advance(AFTER_INTERRUPTION).await;
-        assert_eq!(log.trim(Instant::now()), Some(10));
+        assert_eq!(log.trim(Instant::now()), acknowledged(10));
         assert_eq!(log.size, 0);
     }
 
@@ -250,6 +321,55 @@ mod tests {
         take(&mut log, 5, "a", "prism.taken");
         assert_eq!(log.trim(Instant::now()), None);
         tokio::time::advance(AFTER_INTERRUPTION).await;
-        assert_eq!(log.trim(Instant::now()), Some(5));
+        assert_eq!(log.trim(Instant::now()), acknowledged(5));
+    }
+
+    /// The numbers of a session's lines after a number; `None`: some were forgotten.
+    fn read(log: &Log, mut number: u64, session: &str) -> Option<Vec<u64>> {
+        let mut numbers = Vec::new();
+        loop {
+            match log.after(number, session) {
+                Found::Line(line) => number = line.number,
+                Found::Nothing => return Some(numbers),
+                Found::Forgotten => return None,
+            }
+            numbers.push(number);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_follows_a_question_is_kept_for_days_and_holds_up_nobody() {
+        let mut log = Log::new(1, true, Instant::now());
+        log.hold(&thread("asks"), Some("a"), 0);
+        take(&mut log, 1, "a", "prism.taken");
+        take(&mut log, 2, "a", "approval.request");
+        log.release(&thread("asks"), true, Instant::now());
+        // A tool that was started beside the question.
+        take(&mut log, 3, "a", "prism.result");
+        take(&mut log, 4, "b", "message.delta");
+        tokio::time::advance(Duration::from_secs(3 * 24 * 60 * 60)).await;
+        let expected = Acknowledged { number: 4, but: vec!["a".to_owned()] };
+        assert_eq!(log.trim(Instant::now()), Some(expected));
+        assert_eq!(read(&log, 2, "a"), Some(vec![3]), "the run goes on after its question");
+        assert_eq!((read(&log, 0, "b"), read(&log, 4, "b")), (None, Some(Vec::new())));
+        // Answered, and over: then it is like any other.
+        log.hold(&thread("asks"), Some("a"), 2);
+        take(&mut log, 5, "a", "message.complete");
+        log.release(&thread("asks"), true, Instant::now());
+        tokio::time::advance(AFTER_END).await;
+        assert_eq!(log.trim(Instant::now()), acknowledged(5));
+        assert_eq!((read(&log, 3, "a"), log.size), (None, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_said_nothing_since_is_not_lost_by_what_others_said() {
+        let mut log = Log::new(1, true, Instant::now());
+        take(&mut log, 1, "a", "prism.idle");
+        for number in 2..100 {
+            take(&mut log, number, "b", "message.delta");
+        }
+        assert_eq!(log.trim(Instant::now()), acknowledged(99));
+        assert_eq!(read(&log, 1, "a"), Some(Vec::new()));
+        assert_eq!(read(&log, 0, "a"), None);
     }
 }

@@ -81,7 +81,7 @@ impl Run {
         };
         let number = connection.with_log(|log| log.received());
         let from = checkpoint.as_ref().filter(|checkpoint| checkpoint.boot == boot);
-        let hold = connection.hold(input.thread_id.clone(), from.map_or(number, |from| from.number));
+        let mut hold = connection.hold(input.thread_id.clone(), from.map_or(number, |from| from.number));
         let opened = connection
             .call("prism.open", json!({ "thread": input.thread_id, "run": input.run_id }), OPEN)
             .await;
@@ -91,6 +91,9 @@ impl Run {
         };
         let session = opened["session_id"].as_str().filter(|name| name.len() <= LONGEST_NAME);
         let session = session.ok_or_else(|| failed("agent_failed", "the agent names no session"))?.to_owned();
+        // Its session is known: what the others say is nothing to this run.
+        hold.session = Some(session.clone());
+        hold.raise(from.map_or(number, |from| from.number));
         let counter = (count(&opened, "input"), count(&opened, "output"));
         let mut run = Self {
             run: input.run_id.as_str().to_owned(),

@@ -7,10 +7,10 @@ reading and the agent waits. The gateway listens on two sockets in `PRISM_FILES`
 `gateway.sock`  HTTP; a port on the loopback of the sandbox leads to it.
 `agent.sock`    lines of text, between the bridge and the gateway:
 
-    <- hello {"boot", "digest", "first", "next"}   first of all; lines first..next can be had
+    <- hello {"boot", "digest", "first", "next"}   first of all; what is kept of the lines first..next can be had
     <- NUMBER JSON                                 what the agent said
     -> from NUMBER                                 sends the lines from this number on; answers `hello`
-    -> ack NUMBER                                  forgets the lines up to this number
+    -> ack NUMBER SESSION...                       forgets the lines up to this number, but those of these sessions
     -> send JSON                                   a line for the agent
     -> restart                                     starts the agent again with the files as they are now
 
@@ -26,7 +26,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
+from bisect import bisect_left, bisect_right
 from pathlib import Path
 
 FILES = Path(os.environ["PRISM_FILES"])
@@ -62,44 +62,56 @@ def end(reason):
 
 
 class Lines:
-    """What the agent said, from the first line that was not acknowledged."""
+    """What the agent said and the gateway may still need, in order."""
 
     def __init__(self):
         self.boot = os.urandom(8).hex()
-        self.kept = deque()
-        self.first = 1
+        self.numbers = []
+        self.kept = []
+        self.next = 1
         self.size = 0
         self.changed = threading.Condition()
 
     @property
-    def next(self):
-        return self.first + len(self.kept)
+    def first(self):
+        return self.numbers[0] if self.numbers else self.next
 
     def append(self, line):
         with self.changed:
             self.changed.wait_for(lambda: not self.kept or self.size + len(line) <= ROOM)
+            self.numbers.append(self.next)
             self.kept.append(line)
+            self.next += 1
             self.size += len(line)
             self.changed.notify_all()
 
-    def acknowledge(self, number):
+    def acknowledge(self, number, but):
+        """Forgets the lines up to a number, but those of some sessions."""
         with self.changed:
-            while self.kept and self.first <= number:
-                self.size -= len(self.kept.popleft())
-                self.first += 1
+            end = bisect_right(self.numbers, number)
+            stay = [i for i in range(end) if but and session_of(self.kept[i]) in but]
+            self.numbers[:end] = [self.numbers[i] for i in stay]
+            self.kept[:end] = [self.kept[i] for i in stay]
+            self.size = sum(map(len, self.kept))
             self.changed.notify_all()
 
     def after(self, number, ended):
-        """The lines from a number on; waits until there is one, or `ended` says that nobody wants it any more."""
+        """Some lines from a number on; waits until there are, or `ended` says that nobody wants them any more."""
         with self.changed:
-            self.changed.wait_for(lambda: ended() or number < self.next)
-            start = max(number, self.first)
-            taken = [self.kept[start - self.first + i] for i in range(min(64, self.next - start))]
-            return start, taken
+            self.changed.wait_for(lambda: ended() or (self.numbers and self.numbers[-1] >= number))
+            start = bisect_left(self.numbers, number)
+            return list(zip(self.numbers[start : start + 64], self.kept[start : start + 64]))
 
     def wake(self):
         with self.changed:
             self.changed.notify_all()
+
+
+def session_of(line):
+    try:
+        return json.loads(line)["params"]["session_id"].encode()
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 class Workspace:
@@ -238,9 +250,9 @@ def talk(agent, gateway):
     def send_lines(number):
         try:
             while not ended.is_set():
-                number, taken = lines.after(number, ended.is_set)
-                gateway.sendall(b"".join(b"%d %s" % (number + i, line) for i, line in enumerate(taken)))
-                number += len(taken)
+                taken = lines.after(number, ended.is_set)
+                gateway.sendall(b"".join(b"%d %s" % numbered for numbered in taken))
+                number = taken[-1][0] + 1 if taken else number
         except OSError:
             pass
 
@@ -251,7 +263,8 @@ def talk(agent, gateway):
             if command == b"send":
                 agent.send(rest)
             elif command == b"ack":
-                lines.acknowledge(int(rest))
+                number, *but = rest.split()
+                lines.acknowledge(int(number), set(but))
             elif command == b"from" and sender is None:
                 sender = threading.Thread(target=send_lines, args=(int(rest),), daemon=True)
                 sender.start()

@@ -39,6 +39,43 @@ async fn a_question_is_answered_in_another_stream_from_its_checkpoint() {
     assert_eq!(told, expected);
 }
 
+/// The agent goes on with other threads meanwhile, and a tool that was started beside the question ends.
+#[tokio::test(start_paused = true)]
+async fn a_question_can_wait_for_days() {
+    let stage = Stage::new(Features::default()).await;
+    let mut bridge = stage.bridge("a").await;
+    let (mut steps, _inbox) = stage.run(None, message(1, "clean up"));
+    let agent = async {
+        bridge.answer("prism.open", opened(&[])).await;
+        bridge.take().await;
+        bridge.tell(asks()).await;
+    };
+    let ((_, checkpoint), ()) = tokio::join!(rest(&mut steps), agent);
+    drop(steps);
+    bridge.tell([("prism.result", json!({"tool_id": "t", "name": "terminal", "result": "beside"}))]).await;
+    let other = json!({"type": "message.delta", "session_id": "other", "payload": {"text": "x"}});
+    let other = json!({"method": "event", "params": other}).to_string();
+    for _ in 0..3 {
+        tokio::time::advance(std::time::Duration::from_secs(24 * 60 * 60)).await;
+        for _ in 0..100 {
+            bridge.line(&other).await;
+        }
+    }
+    // What it may forget is everything but what the waiting session says.
+    assert!(bridge.command("ack").await.ends_with(" s"));
+
+    let (mut steps, _inbox) = stage.run(checkpoint, message(2, "yes"));
+    let agent = async {
+        bridge.answer("prism.open", opened(&[])).await;
+        bridge.answer("prism.answer", json!({"resolved": 1})).await;
+        bridge.tell(turn("gone")).await;
+    };
+    let ((told, _), ()) = tokio::join!(rest(&mut steps), agent);
+    let HarnessEvent::ToolResult { result, .. } = &told[0] else { panic!("{told:?}") };
+    assert_eq!(result, "beside");
+    assert_eq!(told.last(), Some(&HarnessEvent::Completed));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_yes_with_a_condition_is_asked_about() {
     let stage = Stage::new(Features::default()).await;

@@ -18,8 +18,9 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use tokio::time::Instant;
 
-/// Most bytes of lines here; then nothing more is read from the bridge, which keeps four times as much.
-pub(super) const ROOM: usize = 8 * 1024 * 1024;
+/// Most bytes of lines here; then nothing more is read from the bridge, which keeps twice as much. It has to be more
+/// than the largest lines of the steps that a run keeps until they are committed, or the run would wait for itself.
+pub(super) const ROOM: usize = 32 * 1024 * 1024;
 /// How long the lines of a run are kept that ended: until its end is surely committed.
 const AFTER_END: Duration = Duration::from_secs(60);
 /// How long the lines of a run are kept that was interrupted, and all of them when the gateway starts.

@@ -25,8 +25,9 @@ const ANSWER: Duration = Duration::from_secs(30);
 const OPEN: Duration = Duration::from_secs(150);
 /// How long the agent may say nothing before it is asked whether it is well.
 const SILENCE: Duration = Duration::from_secs(60);
-/// Steps after which a step is surely committed: more than the engine takes before it commits.
-const COMMITTED: usize = 128;
+/// Steps after which a step is surely committed: more than the engine takes before it commits (64), with those that
+/// wait to be scrubbed.
+const COMMITTED: usize = 72;
 /// What an agent is told that was lost in the middle of its work.
 const INTERRUPTED: &str = "[Your process was interrupted and started again while you worked on the message below. \
     Check what is already done, do not repeat it, and go on.]";

@@ -32,7 +32,7 @@ from pathlib import Path
 FILES = Path(os.environ["PRISM_FILES"])
 HOME = Path(os.environ["PRISM_HOME"]) / "hermes"
 WORKSPACE = os.environ["PRISM_WORKSPACE"]
-ROOM = 32 * 1024 * 1024
+ROOM = 64 * 1024 * 1024
 LONGEST_LINE = 2 * 1024 * 1024
 MOST_ENTRIES = 20_000
 DEEPEST = 32

@@ -153,6 +153,29 @@ async fn a_bridge_that_comes_back_goes_on_where_it_was() {
     assert_eq!(events.last(), Some(&HarnessEvent::Completed));
 }
 
+/// A run keeps the lines of its last steps, until they are surely committed; they must not fill the log by themselves.
+#[tokio::test(start_paused = true)]
+async fn large_results_one_after_the_other_do_not_hold_the_agent_up() {
+    const RESULTS: usize = 100;
+    let stage = Stage::new(Features::default()).await;
+    let mut bridge = stage.bridge("a").await;
+    let (mut steps, _inbox) = stage.run(None, message(1, "read everything"));
+    let agent = async {
+        bridge.answer("prism.open", opened(&[])).await;
+        bridge.take().await;
+        let large = "x".repeat(255 * 1024);
+        for _ in 0..RESULTS {
+            bridge
+                .tell([("prism.result", json!({"tool_id": "t", "name": "read_file", "result": large}))])
+                .await;
+        }
+        bridge.tell(turn("done")).await;
+    };
+    let ((events, _), ()) = tokio::join!(rest(&mut steps), agent);
+    let results = events.iter().filter(|event| matches!(event, HarnessEvent::ToolResult { .. })).count();
+    assert_eq!((results, events.last()), (RESULTS, Some(&HarnessEvent::Completed)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_line_that_is_too_long_ends_the_connection_and_not_the_gateway() {
     let stage = Stage::new(Features::default()).await;

@@ -25,12 +25,10 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::log::{Event, Found, Line, Log};
+use super::log::{Event, Found, LONGEST_NAME, Line, Log};
 
 /// Longest line of the bridge, in bytes: its own limit and the number.
 const LONGEST_LINE: u64 = 2 * 1024 * 1024 + 64;
-/// Longest name of a process or of a session, in bytes: they are in every checkpoint.
-pub(super) const LONGEST_NAME: usize = 64;
 /// Commands that wait to be written.
 const OUTGOING: usize = 64;
 /// How long the bridge may be away before the agent counts as lost.
@@ -154,19 +152,17 @@ impl Connection {
         let id = format!("{}-{}", self.name, self.calls.fetch_add(1, Ordering::Relaxed));
         let (sender, receiver) = oneshot::channel();
         self.state().waiting.insert(id.clone(), sender);
+        // However this ends, and when it is given up.
+        let _waiting = Waiting { connection: self, id: &id };
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         let said = |what: &str| format!("the agent {what} `{method}`");
         if !self.command(format!("send {request}")).await {
-            self.state().waiting.remove(&id);
             return Err(CallError::Lost(said("was away when it was called for")));
         }
         match timeout(wait, receiver).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(CallError::Lost(said("ended before it answered"))),
-            Err(_) => {
-                self.state().waiting.remove(&id);
-                Err(CallError::Silent(said("did not answer in time to")))
-            }
+            Err(_) => Err(CallError::Silent(said("did not answer in time to"))),
         }
     }
 
@@ -322,6 +318,12 @@ impl Connection {
         self.changed.send_replace(());
     }
 
+    /// How many calls wait for their answers.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
     /// Tells the bridge something; waits for it if it is away.
     async fn command(&self, command: String) -> bool {
         let bridge = self.until(Instant::now() + GRACE, |state| state.bridge.clone()).await;
@@ -371,6 +373,18 @@ impl Drop for Hold {
         if state.boot == self.boot {
             state.log.release(&self.thread, self.ended, Instant::now());
         }
+    }
+}
+
+/// A call that waits for its answer.
+struct Waiting<'a> {
+    connection: &'a Connection,
+    id: &'a str,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.connection.state().waiting.remove(self.id);
     }
 }
 

@@ -73,6 +73,8 @@ const HEARD: &[&str] = &[
     "prism.idle",
 ];
 
+/// Longest name of a session, and of a process of the agent, in bytes: they are in every checkpoint.
+pub(super) const LONGEST_NAME: usize = 64;
 /// Most sessions of which it is known what was forgotten, and most with an open question.
 const SESSIONS: usize = 4096;
 
@@ -155,7 +157,8 @@ impl Log {
             return;
         }
         self.received = number;
-        if !HEARD.contains(&event.kind.as_ref()) {
+        // Names of sessions are kept after their lines were forgotten; a run has none that is longer.
+        if !HEARD.contains(&event.kind.as_ref()) || event.session_id.len() > LONGEST_NAME {
             return;
         }
         let line = Line {
@@ -182,7 +185,8 @@ impl Log {
 
     /// The next line of a session after this number.
     pub(super) fn after(&self, number: u64, session: &str) -> Found {
-        if number < self.forgotten.get(session).copied().unwrap_or(self.forgotten_rest) {
+        let is_kept = self.asked.get(session).is_some_and(|from| *from <= number);
+        if !is_kept && number < self.forgotten.get(session).copied().unwrap_or(self.forgotten_rest) {
             return Found::Forgotten;
         }
         let start = self.lines.partition_point(|line| line.number <= number);
@@ -251,14 +255,23 @@ impl Log {
         });
         self.size = size;
         for (session, number) in gone {
-            if self.forgotten.len() < SESSIONS || self.forgotten.contains_key(&session) {
-                self.forgotten.insert(session, number);
-            } else {
-                self.forgotten_rest = self.forgotten_rest.max(number);
-            }
+            self.note_forgotten(session, number);
         }
         self.acknowledged = number;
         Some(Acknowledged { number, but })
+    }
+
+    /// Notes the last line of a session that was forgotten; of too many sessions, those that said nothing for longest
+    /// are known together.
+    fn note_forgotten(&mut self, session: String, number: u64) {
+        if self.forgotten.len() >= SESSIONS && !self.forgotten.contains_key(&session) {
+            let oldest = self.forgotten.iter().min_by_key(|(_, number)| **number);
+            if let Some((oldest, number)) = oldest.map(|(name, number)| (name.clone(), *number)) {
+                self.forgotten.remove(&oldest);
+                self.forgotten_rest = self.forgotten_rest.max(number);
+            }
+        }
+        self.forgotten.insert(session, number);
     }
 }
 
@@ -360,6 +373,28 @@ mod tests {
         tokio::time::advance(AFTER_END).await;
         assert_eq!(log.trim(Instant::now()), acknowledged(5));
         assert_eq!((read(&log, 3, "a"), log.size), (None, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_known_of_sessions_is_bounded() {
+        let mut log = Log::new(1, true, Instant::now());
+        take(&mut log, 1, &"s".repeat(LONGEST_NAME + 1), "message.delta");
+        assert_eq!((log.received, log.lines.len()), (1, 0));
+        let many = 2 * SESSIONS as u64;
+        for number in 2..many {
+            take(&mut log, number, &format!("session {number}"), "approval.request");
+        }
+        log.asked.retain(|name, _| name == "session 2");
+        log.trim(Instant::now());
+        assert_eq!((log.forgotten.len(), log.asked.len()), (SESSIONS, 1));
+        assert_eq!(read(&log, 1, "session 2"), Some(vec![2]));
+        assert_eq!(read(&log, 1, "session 3"), None);
+        assert_eq!(read(&log, 1, &format!("session {}", many - 1)), None);
+        assert_eq!(
+            read(&log, many - 1, "another session"),
+            Some(Vec::new()),
+            "one that works is not taken for old"
+        );
     }
 
     #[tokio::test(start_paused = true)]

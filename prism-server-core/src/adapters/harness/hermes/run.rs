@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::{
     Agent,
     answers::{self, Choice, Meaning},
-    connection::{CallError, Connection, GRACE, Hold, LONGEST_NAME},
-    log::Line,
+    connection::{CallError, Connection, GRACE, Hold},
+    log::{LONGEST_NAME, Line},
     turn::{Outcome, Question, Turn},
 };
 use crate::domain::approval::Decision;
@@ -372,6 +372,7 @@ async fn call_failed(error: CallError, agent: &Preparation) -> HarnessEvent {
             lost(&reason)
         }
         CallError::Refused(reason) => {
+            let reason = agent.setup.outbound.scrubber().text(&reason).into_owned();
             tracing::warn!(%deployment, reason, "an agent refused");
             failed("agent_failed", &format!("the agent refused to work: {reason}"))
         }

@@ -174,7 +174,6 @@ def _open_method(rid, params):
         rid,
         {
             "session_id": sid,
-            "busy": bool(session.get("running")),
             "unfinished": _journal(thread),
             "input": usage["input"],
             "output": usage["output"],

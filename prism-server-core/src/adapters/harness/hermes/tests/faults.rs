@@ -51,6 +51,21 @@ async fn an_agent_that_does_not_answer_is_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_is_dropped_waits_for_no_answer() {
+    let stage = Stage::new(Features::default()).await;
+    let mut bridge = stage.bridge("a").await;
+    let connection = stage.harness.agents.lock().unwrap()[&stage.sandbox.id].connection.clone();
+    let (mut steps, _inbox) = stage.run(None, message(1, "hello"));
+    tokio::select! {
+        step = steps.next() => panic!("nobody answers: {step:?}"),
+        _ = bridge.called("prism.open") => {}
+    }
+    assert_eq!(connection.waiting(), 1);
+    drop(steps);
+    assert_eq!(connection.waiting(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_agent_that_says_nothing_is_ended_only_when_it_does_not_answer() {
     let stage = Stage::new(Features::default()).await;
     let mut bridge = stage.bridge("a").await;

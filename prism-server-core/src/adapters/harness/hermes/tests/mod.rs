@@ -132,7 +132,7 @@ async fn rest(steps: &mut StepStream) -> (Vec<HarnessEvent>, Option<String>) {
 
 /// What the agent answers that opens its session.
 fn opened(unfinished: &[&str]) -> Value {
-    json!({"session_id": "s", "busy": false, "unfinished": unfinished, "input": 0, "output": 0})
+    json!({"session_id": "s", "unfinished": unfinished, "input": 0, "output": 0})
 }
 
 /// A turn that says a text and ends well.

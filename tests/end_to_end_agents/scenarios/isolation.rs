@@ -111,7 +111,9 @@ otherwise
         let told = greedy.ended(&sent.run_id).await;
         assert!(told.status() == Some(RunStatus::Completed) || told.failure().is_some(), "{told:#?}");
         let told = greedy.ask("are you well?").await;
-        assert_eq!(told.text(), "You said: are you well?", "after {greed}: {told:#?}");
+        // When the harm shows only now, the agent is started again during this run, and is told so with the message.
+        assert_eq!(told.status(), Some(RunStatus::Completed), "after {greed}: {told:#?}");
+        assert!(told.text().ends_with("are you well?"), "after {greed}: {told:#?}");
     }
     ground.stop().await;
 }

@@ -13,7 +13,7 @@ use super::{
     Agent,
     answers::{self, Choice, Meaning},
     connection::{CallError, Connection, GRACE, Hold},
-    log::{LONGEST_NAME, Line},
+    log::{Found, LONGEST_NAME, Line},
     turn::{Outcome, Question, Turn},
 };
 use crate::domain::approval::Decision;
@@ -155,10 +155,23 @@ impl Run {
                 self.take_line(&line).await
             }
             () = tokio::time::sleep(SILENCE), if at.turn.question.is_none() => {
-                self.call("prism.status", json!({})).await.map(drop)
+                self.check().await
             }
             else => Err(lost("nobody answers the agent's question")),
         }
+    }
+
+    /// Whether the agent still works, after it has said nothing for a while.
+    async fn check(&self) -> Result<(), HarnessEvent> {
+        let Checkpoint { session, number, .. } = &self.at;
+        let status = self.call("prism.status", json!({ "session_id": session })).await?;
+        let said = self.connection.with_log(|log| matches!(log.after(*number, session), Found::Line(_)));
+        // What it said before it answered is in the log by now.
+        if status["works"] == false && !said {
+            let reason = "the agent stopped working without a word".to_owned();
+            return Err(call_failed(CallError::Silent(reason), &self.agent).await);
+        }
+        Ok(())
     }
 
     async fn take_message(&mut self, message: UserMessage) -> Result<(), HarnessEvent> {

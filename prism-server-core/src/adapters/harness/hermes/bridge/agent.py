@@ -5,7 +5,7 @@ has ended, loses a message that comes too late for the turn it was meant for, do
 through with all that was queued, and answers to approvals have no names. What is added here:
 
     prism.ready   {}                           waits until the spare session can take a message
-    prism.status  {}                           how many sessions work, and whether any ever did
+    prism.status  {session_id?}                how many sessions work, whether any ever did, and whether this one does
     prism.open    {thread, run}                the live session of a thread: found, resumed, or the spare one; what it
                                                still does for another run ends
     prism.interrupt {thread, run}              ends what a session does for a run
@@ -25,6 +25,7 @@ import inspect
 import json
 import os
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -39,6 +40,7 @@ JOURNAL = Path(os.environ["HERMES_HOME"]) / "prism"
 PATIENCE = 30 * 24 * 60 * 60
 BUILD_TIMEOUT = 120
 INTERRUPT_TIMEOUT = 10
+NICENESS = 19
 REMEMBERED = 1024
 # Most bytes of the arguments or the result of a tool, as JSON, and most characters of an answer that was not streamed.
 MOST_TOOL = 256 * 1024
@@ -152,9 +154,16 @@ def _ready(rid, _params):
 
 
 @_method("prism.status")
-def _status(rid, _params):
+def _status(rid, params):
     busy = sum(1 for session in list(server._sessions.values()) if session.get("running"))
-    return server._ok(rid, {"busy": busy, "worked": _worked})
+    works = _works(server._sessions.get(params.get("session_id")) or {})
+    return server._ok(rid, {"busy": busy, "worked": _worked, "works": works})
+
+
+def _works(session):
+    """Whether a turn is under way; one whose thread has ended says nothing any more."""
+    thread = session.get("_run_thread")
+    return bool(session.get("prism_due") or (session.get("running") and thread and thread.is_alive()))
 
 
 @_method("prism.open")
@@ -435,11 +444,39 @@ def _wrap_conversation():
     AIAgent.run_conversation = run_conversation
 
 
+def _wrap_crash(original):
+    def crash(args):
+        """A turn whose thread crashed would never end; the next agent begins it again."""
+        original(args)
+        reason = f"{args.exc_type.__name__}: {args.exc_value}"
+        _end_if_exhausted(reason)
+        if any(session.get("_run_thread") is args.thread for session in list(server._sessions.values())):
+            print(f"the agent ends: a turn crashed: {reason}", file=sys.stderr, flush=True)
+            os._exit(1)
+
+    return crash
+
+
+def _wrap_start_of_process(original):
+    def start(self, *args, **kwargs):
+        """What the agent starts gets less of the processors than the agent, which can so be talked to whatever that is.
+        A command has not begun to work by then, and what it starts inherits it."""
+        original(self, *args, **kwargs)
+        try:
+            os.setpriority(os.PRIO_PROCESS, self.pid, NICENESS)
+        except OSError:
+            pass  # It has ended.
+
+    return start
+
+
 def main():
     os.chdir(WORKSPACE)
     # Each call of the model makes three of these, from a file with all root certificates, and uses none: the gateway is
     # reached without TLS.
     ssl.create_default_context = functools.cache(ssl.create_default_context)
+    threading.excepthook = _wrap_crash(threading.excepthook)
+    subprocess.Popen.__init__ = _wrap_start_of_process(subprocess.Popen.__init__)
     # After each turn, for the line below a prompt.
     git_probe.run_git = lambda *_args, **_kwargs: ""
     server._SlashWorker = _NoSlashWorker

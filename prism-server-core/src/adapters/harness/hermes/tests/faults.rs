@@ -84,6 +84,34 @@ async fn an_agent_that_says_nothing_is_ended_only_when_it_does_not_answer() {
     assert_eq!(stage.ended(), 1);
 }
 
+/// A turn that crashed in the agent never ends, though the agent answers.
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_stopped_working_is_ended_unless_it_said_so() {
+    for said_so in [false, true] {
+        let stage = Stage::new(Features::default()).await;
+        let mut bridge = stage.bridge("a").await;
+        let (mut steps, _inbox) = stage.run(None, message(1, "work"));
+        let agent = async {
+            bridge.answer("prism.open", opened(&[])).await;
+            bridge.take().await;
+            let call = bridge.called("prism.status").await;
+            assert_eq!(call.params["session_id"], "s");
+            if said_so {
+                bridge.tell(turn("done")).await;
+            }
+            let idle = json!({"id": call.id, "result": {"busy": 0, "worked": true, "works": false}});
+            bridge.line(&idle.to_string()).await;
+        };
+        let ((events, _), ()) = tokio::join!(rest(&mut steps), agent);
+        if said_so {
+            assert_eq!((events.last(), stage.ended()), (Some(&HarnessEvent::Completed), 0));
+        } else {
+            assert!(lost(&events).contains("without a word"), "{events:?}");
+            assert_eq!(stage.ended(), 1);
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_refuses_fails_the_run_and_is_left_alone() {
     let stage = Stage::new(Features::default()).await;

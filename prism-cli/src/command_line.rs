@@ -43,6 +43,7 @@ enum Command {
     Runs(remote::runs::Arguments),
     Approvals(remote::approvals::Arguments),
     Skills(remote::skills::Arguments),
+    Audit(remote::audit::Arguments),
 }
 
 /// Reads the command line, does what it says, and tells how it went.
@@ -72,6 +73,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Runs(arguments) => remote::runs::run(arguments),
         Command::Approvals(arguments) => remote::approvals::run(arguments),
         Command::Skills(arguments) => remote::skills::run(arguments),
+        Command::Audit(arguments) => remote::audit::run(arguments),
     }
 }
 

@@ -43,6 +43,18 @@ impl<T> Response<T> {
         self.header("x-request-id")
     }
 
+    /// The entity tag of what was answered, such as `"r7"`: hand it to `if_match` of a change, which is then made only if
+    /// nobody else has made one since.
+    pub fn etag(&self) -> Option<&str> {
+        self.header("etag")
+    }
+
+    /// Whether the request had been carried out before under its idempotency key, and this is the answer that it got
+    /// then.
+    pub fn is_replay(&self) -> bool {
+        self.header("idempotent-replayed") == Some("true")
+    }
+
     /// The first value of a header, whatever the case of its name; `None` when it is absent or not visible
     /// ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {

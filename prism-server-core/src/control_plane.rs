@@ -258,6 +258,7 @@ impl Builder {
             tasks,
             known_keys: Arc::default(),
             outbounds,
+            turns: Arc::default(),
             pulse: Pulse::default(),
         });
         let engine = Engine::new(core.clone(), receivers).await?;
@@ -322,7 +323,7 @@ impl Admin {
     /// # Errors
     /// When there is no such tenant, or the store fails.
     pub async fn set_credits(&self, tenant: &str, credits: Option<u64>) -> Result<Tenant> {
-        tenants::set_credits(self.store.as_ref(), tenant, credits).await
+        tenants::set_credits(self.store.as_ref(), self.clock.as_ref(), tenant, credits).await
     }
 
     /// Creates an API key. The key is returned once and cannot be had again. `own` is a key that the operator
@@ -379,6 +380,6 @@ impl Admin {
     /// # Errors
     /// When there is none, or the store fails.
     pub async fn delete_secret(&self, tenant: &TenantId, reference: &SecretRef) -> Result<()> {
-        secrets::delete(self.store.as_ref(), tenant, reference).await
+        secrets::delete(self.store.as_ref(), self.clock.as_ref(), tenant, reference).await
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     domain::deployment::{AgentSpec, Deployment},
     engine::{Cancellations, Nudges},
     event_log::EventLog,
-    http::health::Pulse,
+    http::{health::Pulse, idempotency::Turns},
     outbound::Outbounds,
     ports::{Clock, Harness, Outbound, Sandbox, SecretBox, SkillFetcher, Store},
     service::known_keys::KnownKeys,
@@ -33,6 +33,8 @@ pub(crate) struct Core {
     pub(crate) tasks: TaskTracker,
     pub(crate) known_keys: Arc<KnownKeys>,
     pub(crate) outbounds: Outbounds,
+    /// Whose turn it is with which idempotency key.
+    pub(crate) turns: Arc<Turns>,
     /// When the engine was last at work.
     pub(crate) pulse: Pulse,
 }
@@ -91,6 +93,8 @@ pub struct Settings {
     pub provisioning_timeout: Duration,
     /// How long a question may wait for an answer; then it is denied, at the next sweep. `None`: for ever. Default: `None`.
     pub approval_timeout: Option<Duration>,
+    /// How long entries of the audit log are kept. Default: 400 days.
+    pub audit_retention: Duration,
     /// How often the reconcilers look for work that no nudge told them of. Default: 5 s.
     pub sweep: Duration,
 }
@@ -108,6 +112,7 @@ impl Default for Settings {
             concurrent_provisioning: 64,
             provisioning_timeout: Duration::from_secs(300),
             approval_timeout: None,
+            audit_retention: Duration::from_secs(400 * 24 * 60 * 60),
             sweep: Duration::from_secs(5),
         }
     }

@@ -44,6 +44,10 @@ pub enum ErrorKind {
     NotReady,
     /// Somebody else changed the same thing; try again.
     Conflict,
+    /// The idempotency key was used for another request: use a new one.
+    KeyMismatch,
+    /// The thing is not what the caller has seen: read it again.
+    PreconditionFailed,
     /// A skill could not be fetched or parsed: mend the skill.
     InvalidSkill,
     /// A secret reference does not exist: set the secret.

@@ -5,7 +5,8 @@
 //! were made; they are names, never secrets.
 
 use prism_types::{
-    ApiKeyId, ApprovalId, DeploymentId, InstanceId, RequestId, RunId, SkillId, TenantId, ThreadId,
+    ApiKeyId, ApprovalId, AuditEntryId, DeploymentId, InstanceId, RequestId, RunId, SkillId, TenantId,
+    ThreadId,
 };
 use uuid::Uuid;
 
@@ -29,7 +30,18 @@ macro_rules! new_ids {
     )* };
 }
 
-new_ids!(ApiKeyId, ApprovalId, DeploymentId, InstanceId, RequestId, RunId, SkillId, TenantId, ThreadId);
+new_ids!(
+    ApiKeyId,
+    ApprovalId,
+    AuditEntryId,
+    DeploymentId,
+    InstanceId,
+    RequestId,
+    RunId,
+    SkillId,
+    TenantId,
+    ThreadId
+);
 
 fn suffix() -> String {
     let mut bits = Uuid::now_v7().as_u128();

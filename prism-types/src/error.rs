@@ -23,6 +23,10 @@ open_enum! {
         DeploymentNotReady = "deployment_not_ready",
         /// 409: somebody else changed the same thing at the same time; try again.
         Conflict = "conflict",
+        /// 409: the idempotency key was used for another request.
+        IdempotencyMismatch = "idempotency_mismatch",
+        /// 412: the thing is not what `If-Match` says it is: somebody changed it.
+        PreconditionFailed = "precondition_failed",
         /// 422: a skill could not be fetched or parsed.
         InvalidSkill = "invalid_skill",
         /// 422: a secret reference does not exist.

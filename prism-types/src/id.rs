@@ -137,6 +137,8 @@ ids! {
     ApiKeyId = "key_";
     /// A sandbox of a deployment.
     InstanceId = "ins_";
+    /// An entry of the audit log.
+    AuditEntryId = "aud_";
     /// One request, as named in the `x-request-id` header.
     RequestId = "req_";
 }

@@ -28,6 +28,7 @@
 mod macros;
 
 mod approval;
+mod audit;
 mod deployment;
 mod error;
 mod event;
@@ -46,6 +47,7 @@ mod thread;
 mod timestamp;
 
 pub use approval::{AnswerApproval, Approval, ApprovalStatus, Decision};
+pub use audit::AuditEntry;
 pub use deployment::{
     CreateDeployment, DeletedDeployment, DeletedStatus, Deployment, DeploymentStatus, DeploymentSummary,
     EventTransport, EventsEndpoint, Features, FeaturesUpdate, Filesystem, ListDeployments, McpServer,
@@ -57,8 +59,8 @@ pub use event::{
     SteeringRequested, Token, ToolCalled, ToolReturned, UnknownEvent,
 };
 pub use id::{
-    ApiKeyId, ApprovalId, DeploymentId, EventId, IdError, InstanceId, RequestId, RunId, SecretRef, SkillId,
-    TenantId, ThreadId,
+    ApiKeyId, ApprovalId, AuditEntryId, DeploymentId, EventId, IdError, InstanceId, RequestId, RunId,
+    SecretRef, SkillId, TenantId, ThreadId,
 };
 pub use message::{Attachment, AttachmentType, MessageReceipt, SendMessage, ThreadTarget};
 pub use open_enum::UnknownValue;

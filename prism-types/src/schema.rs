@@ -30,6 +30,8 @@ registry! {
     Approval as "Approval",
     Page<Approval> as "ApprovalPage",
     Attachment as "Attachment",
+    AuditEntry as "AuditEntry",
+    Page<AuditEntry> as "AuditEntryPage",
     CreateDeployment as "CreateDeployment",
     CreateThread as "CreateThread",
     DeletedDeployment as "DeletedDeployment",

@@ -5,6 +5,7 @@
 
 mod access;
 mod bad_input;
+mod changes;
 mod crash;
 mod errors;
 mod health;

@@ -78,7 +78,8 @@ impl Answer {
     }
 }
 
-async fn answer(request: RequestBuilder) -> Answer {
+/// Sends a request and reads its answer whole.
+pub async fn answer(request: RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let bytes = response.bytes().await.unwrap();

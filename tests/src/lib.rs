@@ -9,7 +9,7 @@ mod proxy;
 mod server;
 
 pub use binary::PrismServe;
-pub use http::{Answer, Http};
+pub use http::{Answer, Http, answer};
 pub use proxy::CuttingProxy;
 pub use server::{Account, ServerOptions, TestServer, serve, serve_directory};
 

@@ -1,6 +1,7 @@
 //! Commands that talk to a server over HTTP.
 
 pub(crate) mod approvals;
+pub(crate) mod audit;
 pub(crate) mod deployments;
 pub(crate) mod events;
 pub(crate) mod runs;

@@ -237,4 +237,33 @@ macro_rules! query_setters {
     };
 }
 
-pub(crate) use {calls, query_setters};
+/// Declares the setter of the idempotency key, for `POST`s.
+macro_rules! keyed {
+    ($($name:ident),+) => { $(
+        impl $name {
+            /// Names the request, so that it is carried out once however often it is sent with this key: the server gives
+            /// the answer of the first one again, for 24 hours. 1 to 255 visible ASCII characters, best random. Default:
+            /// no key.
+            pub fn idempotency_key(mut self, key: &str) -> Self {
+                self.call.set_header("idempotency-key", key);
+                self
+            }
+        }
+    )+ };
+}
+
+/// Declares the setter of the entity tag, for changes of what has one.
+macro_rules! conditional {
+    ($($name:ident),+) => { $(
+        impl $name {
+            /// Makes the change only to what was read: with its [`etag`](crate::Response::etag). When it was changed since,
+            /// the answer is an error with the status 412, and nothing is done.
+            pub fn if_match(mut self, etag: &str) -> Self {
+                self.call.set_header("if-match", etag);
+                self
+            }
+        }
+    )+ };
+}
+
+pub(crate) use {calls, conditional, keyed, query_setters};

@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use prism_types::DeploymentId;
 use reqwest::{Url, header::HeaderValue};
 
-use crate::resources::{DeploymentHandle, Deployments};
+use crate::resources::{AuditLog, DeploymentHandle, Deployments};
 
 pub use builder::ClientBuilder;
 
@@ -59,6 +59,11 @@ impl Client {
     /// A handle on one deployment: its messages, events, threads, runs and skills. Nothing is sent.
     pub fn deployment(&self, id: &DeploymentId) -> DeploymentHandle {
         DeploymentHandle::new(self.clone(), id.clone())
+    }
+
+    /// Reads who changed what.
+    pub fn audit_log(&self) -> AuditLog {
+        AuditLog::new(self.clone())
     }
 
     /// The base URL, without a slash at its end unless it has no path.

@@ -9,7 +9,7 @@ use reqwest::Method;
 use super::{Approvals, Messages, Runs, Skills, Threads, WaitUntilReady};
 use crate::{
     Client,
-    call::{Call, calls, query_setters},
+    call::{Call, calls, conditional, keyed, query_setters},
     events::Events,
 };
 
@@ -171,6 +171,9 @@ calls! {
     /// `deployments:write`.
     DeleteDeploymentCall -> DeletedDeployment;
 }
+
+keyed!(CreateDeploymentCall);
+conditional!(UpdateDeploymentCall, DeleteDeploymentCall);
 
 query_setters!(ListDeploymentsCall {
     /// Lists only the deployments of this customer.

@@ -4,7 +4,7 @@ use prism_types::{MessageReceipt, SendMessage};
 use reqwest::Method;
 
 use super::deployment_collection;
-use crate::call::{Call, calls};
+use crate::call::{Call, calls, keyed};
 
 deployment_collection! {
     /// Sends messages to the agent of one deployment; from
@@ -40,3 +40,5 @@ calls! {
     /// `deployments:write`.
     SendMessageCall -> MessageReceipt;
 }
+
+keyed!(SendMessageCall);

@@ -1,6 +1,7 @@
 //! What the server has, one file a noun: handles, which send nothing, and the builders of their operations.
 
 mod approvals;
+mod audit;
 mod deployments;
 mod messages;
 mod runs;
@@ -9,6 +10,7 @@ mod threads;
 mod wait;
 
 pub use approvals::{AnswerApprovalCall, Approvals, GetApprovalCall, ListApprovalsCall};
+pub use audit::{AuditLog, ListAuditEntriesCall};
 pub use deployments::{
     CreateDeploymentCall, DeleteDeploymentCall, DeploymentHandle, Deployments, GetDeploymentCall,
     ListDeploymentsCall, UpdateDeploymentCall,

@@ -4,7 +4,7 @@ use prism_types::{Cursor, Page, Run, RunId};
 use reqwest::Method;
 
 use super::deployment_collection;
-use crate::call::{Call, calls, query_setters};
+use crate::call::{Call, calls, keyed, query_setters};
 
 deployment_collection! {
     /// The runs of one deployment; from [`DeploymentHandle::runs`](super::DeploymentHandle::runs).
@@ -43,6 +43,8 @@ calls! {
     /// A page may be empty and still not be the last: go on while it has a `next_cursor`.
     ListRunsCall -> Page<Run>;
 }
+
+keyed!(CancelRunCall);
 
 query_setters!(ListRunsCall {
     /// Sets how many to answer at most, 1 to 100. Default: 20.

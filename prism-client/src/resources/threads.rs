@@ -4,7 +4,7 @@ use prism_types::{CreateThread, Cursor, Page, Thread, ThreadId, ThreadSummary, U
 use reqwest::Method;
 
 use super::deployment_collection;
-use crate::call::{Call, calls, query_setters};
+use crate::call::{Call, calls, keyed, query_setters};
 
 deployment_collection! {
     /// The threads of one deployment; from [`DeploymentHandle::threads`](super::DeploymentHandle::threads).
@@ -55,6 +55,8 @@ calls! {
     /// A page may be empty and still not be the last: go on while it has a `next_cursor`.
     ListThreadsCall -> Page<ThreadSummary>;
 }
+
+keyed!(CreateThreadCall);
 
 query_setters!(ListThreadsCall {
     /// Sets how many to answer at most, 1 to 100. Default: 20.

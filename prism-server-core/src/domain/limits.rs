@@ -72,5 +72,11 @@ pub const MEMORY_WORKSPACE: usize = 16 * 1024 * 1024;
 pub const MEMORY_FILES: usize = 10_000;
 /// Longest reason of a decision, in bytes.
 pub const REASON: usize = 4096;
+/// Longest idempotency key, in characters.
+pub const IDEMPOTENCY_KEY: usize = 255;
+/// How long an answer is kept under its idempotency key.
+pub const REPLY_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// Most names of fields that an entry of the audit log has.
+pub const AUDIT_FIELDS: usize = 50;
 /// Most unread steering messages of one run.
 pub const UNREAD_MESSAGES: u64 = 100;

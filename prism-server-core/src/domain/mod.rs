@@ -5,12 +5,15 @@
 //! else. The stores keep what this module defines; the dialects translate it to their wire forms.
 
 pub mod approval;
+pub mod audit;
 pub mod checks;
 pub mod deployment;
 pub mod event;
+pub mod idempotency;
 pub mod instance;
 pub mod limits;
 pub mod message;
+pub mod precondition;
 pub mod run;
 pub mod scrubber;
 pub mod secret;

@@ -76,17 +76,20 @@ pub enum Scope {
     DeploymentsRead,
     /// Create, change and delete deployments; send messages. Does not imply reading.
     DeploymentsWrite,
+    /// Read the audit log.
+    AuditRead,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: &'static [Self] = &[Self::DeploymentsRead, Self::DeploymentsWrite];
+    pub const ALL: &'static [Self] = &[Self::DeploymentsRead, Self::DeploymentsWrite, Self::AuditRead];
 
     /// Its name, such as `deployments:read`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DeploymentsRead => "deployments:read",
             Self::DeploymentsWrite => "deployments:write",
+            Self::AuditRead => "audit:read",
         }
     }
 

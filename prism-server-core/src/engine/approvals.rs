@@ -2,11 +2,9 @@
 //!
 //! Found by the sweep. Nothing is kept in memory for a question that waits, however many there are.
 
-use std::time::Duration;
+use prism_types::ApprovalId;
 
-use prism_types::{ApprovalId, Timestamp};
-
-use super::SWEEP_PAGE;
+use super::{SWEEP_PAGE, retention::before};
 use crate::{
     core::Core,
     error::{ErrorKind, Result},
@@ -34,9 +32,4 @@ pub(super) async fn expire(core: &Core) -> Result<()> {
             }
         }
     }
-}
-
-fn before(now: Timestamp, time: Duration) -> Timestamp {
-    let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millis(now.as_millis().saturating_sub(millis))
 }

@@ -12,6 +12,7 @@ mod approvals;
 mod cancellations;
 mod nudges;
 mod provisioning;
+mod retention;
 pub(crate) mod run_log;
 mod runs;
 mod scrubbing;
@@ -83,6 +84,9 @@ impl Engine {
         }
         if let Err(error) = self.drivers.sweep().await {
             tracing::warn!(%error, "the sweep for runs failed; it is repeated");
+        }
+        if let Err(error) = retention::expire(&self.core).await {
+            tracing::warn!(%error, "the sweep for outdated records failed; it is repeated");
         }
         if let Err(error) = approvals::expire(&self.core).await {
             tracing::warn!(%error, "the sweep for unanswered questions failed; it is repeated");

@@ -196,15 +196,16 @@ impl Recorded<'_> {
     }
 }
 
-/// The commit that ends a run for a reason of the platform's, whoever worked on it: what the agent had written is kept,
-/// and its question is closed.
-pub(crate) async fn end_of(core: &Core, run: Run, reason: Failure) -> Result<Commit> {
+/// A run that is ended for a reason of the platform's, whoever worked on it: what the agent had written is kept,
+/// and its question is closed. With the commit that ends it.
+pub(crate) async fn end_of(core: &Core, run: Run, reason: Failure) -> Result<(Run, Commit)> {
     let open = core.store.open_approval(&run.id).await?;
     let now = core.clock.now();
     let mut log = RunLog::new(run, false);
     read_past(core, &mut log).await?;
     let closed = open.map(|open| Write::ResolveApproval(open.id, Resolution::closed(), now));
-    Ok(log.record(&[failed(reason)], now)?.commit.with_all(closed))
+    let recorded = log.record(&[failed(reason)], now)?;
+    Ok((recorded.advance.run, recorded.commit.with_all(closed)))
 }
 
 /// Reads the run's past events into its log.

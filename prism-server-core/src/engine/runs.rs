@@ -173,7 +173,7 @@ impl Drivers {
 
     async fn fail(&self, id: &RunId, reason: prism_types::Failure) -> Result<()> {
         let Some(run) = self.core.store.run(id).await? else { return Ok(()) };
-        let commit = run_log::end_of(&self.core, run, reason).await?;
+        let (_, commit) = run_log::end_of(&self.core, run, reason).await?;
         Ok(self.core.store.commit(commit).await?)
     }
 

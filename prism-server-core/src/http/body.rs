@@ -1,6 +1,7 @@
 //! Request bodies: bounded, JSON.
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prism_types::Problem;
@@ -18,6 +19,18 @@ use crate::{
 /// [`limits::BODY_TIME`], broken off, or not JSON: not UTF-8, not well-formed, or nested more than 127 levels deep.
 pub(crate) async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value> {
     require_json(headers)?;
+    let bytes = read_bytes(body).await?;
+    if bytes.is_empty() {
+        return Err(problem("a JSON object is required, but the body is empty".to_owned()));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| problem(format!("not valid JSON: {error}")))
+}
+
+/// Reads a whole body.
+///
+/// # Errors
+/// When it is longer than [`limits::BODY`], not there whole within [`limits::BODY_TIME`], or broken off.
+pub(crate) async fn read_bytes(body: Body) -> Result<Bytes> {
     let whole = tokio::time::timeout(limits::BODY_TIME, Limited::new(body, limits::BODY).collect());
     let Ok(whole) = whole.await else { return Err(too_slow()) };
     let body = whole.map_err(|error| {
@@ -27,11 +40,7 @@ pub(crate) async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value> 
             Error::new(ErrorKind::Invalid, "The request body was broken off.")
         }
     })?;
-    let bytes = body.to_bytes();
-    if bytes.is_empty() {
-        return Err(problem("a JSON object is required, but the body is empty".to_owned()));
-    }
-    serde_json::from_slice(&bytes).map_err(|error| problem(format!("not valid JSON: {error}")))
+    Ok(body.to_bytes())
 }
 
 fn require_json(headers: &HeaderMap) -> Result<()> {

@@ -2,12 +2,16 @@
 
 pub(crate) mod auth;
 pub(crate) mod body;
+pub(crate) mod change;
+pub(crate) mod conditions;
 pub(crate) mod cursor;
 pub(crate) mod decode;
 pub(crate) mod detach;
 pub(crate) mod health;
+pub(crate) mod idempotency;
 pub(crate) mod query;
 pub(crate) mod rate_limit;
+pub(crate) mod reply;
 pub(crate) mod request_id;
 pub(crate) mod sse;
 pub(crate) mod stream;

@@ -24,7 +24,9 @@ pub use sandbox::{
 };
 pub use secret_box::{SecretBox, SecretBoxError};
 pub use skill_fetcher::{FetchError, SkillFetcher};
-pub use store::{AppendListener, Commit, DeploymentFilter, ListQuery, Store, StoreError, StoreResult, Write};
+pub use store::{
+    AppendListener, Commit, DeploymentFilter, Expiring, ListQuery, Store, StoreError, StoreResult, Write,
+};
 
 /// A boxed future, so that the ports can be trait objects.
 pub type BoxFuture<'a, T> = futures::future::BoxFuture<'a, T>;

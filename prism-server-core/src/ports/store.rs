@@ -29,14 +29,17 @@
 use std::sync::Arc;
 
 use prism_types::{
-    ApiKeyId, ApprovalId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId, Timestamp,
+    ApiKeyId, ApprovalId, AuditEntryId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId,
+    Timestamp,
 };
 
 use super::BoxFuture;
 use crate::domain::{
     approval::{Approval, Resolution},
+    audit::AuditEntry,
     deployment::{AgentSpec, Deployment, DeploymentState},
     event::{LoggedEvent, NewEvent},
+    idempotency::{IdempotencyKey, KeptReply},
     instance::Instance,
     message::Message,
     run::Run,
@@ -128,6 +131,14 @@ pub enum Write {
     InsertApproval(Approval),
     /// Ends an open approval. One that was ended is a conflict.
     ResolveApproval(ApprovalId, Resolution, Timestamp),
+    /// Keeps the answer to a change under its idempotency key. A key that is taken is a conflict, unless what it was
+    /// taken for has expired when this one was given: then it is replaced.
+    KeepReply(KeptReply),
+    /// A new entry of the audit log.
+    InsertAuditEntry(AuditEntry),
+    /// Removes at most so many records of a kind that were made before an instant, oldest first. Removing what is
+    /// not there is no error.
+    Expire(Expiring, Timestamp, u32),
     /// Appends an event to its deployment's log.
     Append(NewEvent),
     /// Removes at most so many events of a deployment, oldest first, without changing the sequence of later
@@ -135,6 +146,16 @@ pub enum Write {
     TrimEvents(DeploymentId, u32),
     /// Removes a deployment and everything that belongs to it. Removing what is not there is no error.
     PurgeDeployment(DeploymentId),
+}
+
+/// Records that are kept for a time and then removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "a store has to know every kind")]
+pub enum Expiring {
+    /// Answers that are kept under idempotency keys.
+    Replies,
+    /// Entries of the audit log.
+    AuditEntries,
 }
 
 /// Changes that are written together or not at all, in this order.
@@ -331,6 +352,24 @@ pub trait Store: Send + Sync + 'static {
         after: Option<&'a ApprovalId>,
         limit: u32,
     ) -> BoxFuture<'a, StoreResult<Vec<Approval>>>;
+
+    /// The answer that is kept under a key, expired or not.
+    fn kept_reply<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        key: &'a IdempotencyKey,
+    ) -> BoxFuture<'a, StoreResult<Option<KeptReply>>>;
+
+    /// The audit log of a tenant, newest first; with a deployment, only what belongs to that.
+    fn audit_entries<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        deployment: Option<&'a DeploymentId>,
+        query: ListQuery<AuditEntryId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<AuditEntry>>>;
+
+    /// Whether there are records of a kind that were made before an instant.
+    fn has_before(&self, records: Expiring, before: Timestamp) -> BoxFuture<'_, StoreResult<bool>>;
 
     /// The sequence number of the last event of a deployment's log, 0 when there is none.
     fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>>;

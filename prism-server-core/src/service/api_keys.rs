@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use prism_types::{ApiKeyId, Problem, Secret, TenantId};
 use sha2::{Digest, Sha256};
 
-use super::known_keys::KnownKeys;
+use super::{author::by_operator, known_keys::KnownKeys};
 use crate::{
     domain::{
         limits,
@@ -52,7 +52,8 @@ pub(crate) async fn create(
         created_at: clock.now(),
         revoked_at: None,
     };
-    store.commit(Commit::new().with(Write::InsertApiKey(key.clone()))).await?;
+    let entry = by_operator(clock, tenant_id, "create_key", &key.id);
+    store.commit(Commit::new().with(Write::InsertApiKey(key.clone())).with(entry)).await?;
     Ok((key, secret))
 }
 
@@ -95,7 +96,8 @@ pub(crate) async fn revoke(
     id: &ApiKeyId,
 ) -> Result<()> {
     let write = Write::RevokeApiKey(tenant_id.clone(), id.clone(), clock.now());
-    store.commit(Commit::new().with(write)).await?;
+    let entry = by_operator(clock, tenant_id, "revoke_key", id);
+    store.commit(Commit::new().with(write).with(entry)).await?;
     known.forget(id);
     Ok(())
 }

@@ -2,11 +2,13 @@
 
 use prism_types::{ApprovalId, DeploymentId, RunId, ThreadId};
 
-use super::{Listed, deployments, messages};
+use super::{Listed, Tell, author::Author, deployments, messages};
 use crate::{
     core::Core,
     domain::{
-        approval::{Approval, Decision},
+        approval::{Approval, Decision, Resolution},
+        audit::Subject,
+        idempotency::Reply,
         tenant::Principal,
     },
     error::{Error, Result},
@@ -14,6 +16,7 @@ use crate::{
 };
 
 /// An approval and the thread of its run.
+#[derive(Clone)]
 pub(crate) struct ApprovalView {
     pub(crate) approval: Approval,
     pub(crate) thread_id: ThreadId,
@@ -52,16 +55,23 @@ pub(crate) async fn list(
 /// Decides a question: the run that asked goes on. The decision is a message on the thread, with the reason as its text.
 pub(crate) async fn decide(
     core: &Core,
-    principal: &Principal,
+    author: &Author,
     deployment_id: &DeploymentId,
     id: &ApprovalId,
-    decision: Decision,
-    reason: Option<String>,
-) -> Result<ApprovalView> {
-    let view = get(core, principal, deployment_id, id).await?;
+    (decision, reason): (Decision, Option<String>),
+    tell: impl Tell<ApprovalView>,
+) -> Result<Reply> {
+    let ApprovalView { approval, thread_id } = get(core, &author.principal, deployment_id, id).await?;
+    messages::require_able(core, &author.principal, deployment_id).await?;
     let content = reason.unwrap_or_else(|| word(decision).to_owned());
-    messages::decide(core, principal, &view.approval, decision, content).await?;
-    get(core, principal, deployment_id, id).await
+    let Resolution { state, answer } = Resolution::by_message(Some(decision), &content);
+    let at = core.clock.now();
+    let decided = Approval { state, answer, resolved_at: Some(at), ..approval.clone() };
+    let reply = tell(ApprovalView { approval: decided, thread_id })?;
+    let beside = [author.entry(core, Subject::in_deployment(deployment_id, id))];
+    let beside = beside.into_iter().chain(author.kept(core, &reply)?).collect();
+    messages::resolve(core, &approval, (decision, at), content, beside).await?;
+    Ok(reply)
 }
 
 /// Denies a question that nobody answered in time.
@@ -69,7 +79,8 @@ pub(crate) async fn decide(
 /// # Errors
 /// A conflict, when somebody did.
 pub(crate) async fn expire(core: &Core, asked: &Approval) -> Result<()> {
-    messages::resolve(core, asked, Decision::Deny, "Nobody answered in time.".to_owned()).await
+    let decision = (Decision::Deny, core.clock.now());
+    messages::resolve(core, asked, decision, "Nobody answered in time.".to_owned(), Vec::new()).await
 }
 
 /// What a decision without a reason says.

@@ -7,13 +7,16 @@ use prism_types::{
     TenantId, ThreadId,
 };
 
-use super::{Attempt, Listed, skills, skills::SkillDraft, with_retries};
+use super::{Attempt, Listed, Tell, author::Author, require_match, skills, skills::SkillDraft, with_retries};
 use crate::{
     core::Core,
     domain::{
+        audit::Subject,
         deployment::{AgentSpec, Deployment, DeploymentCommand, DeploymentState},
+        idempotency::Reply,
         instance::{Instance, InstanceState},
         limits,
+        precondition::Tags,
         tenant::Principal,
         thread::Thread,
         variables::variables,
@@ -47,7 +50,13 @@ pub(crate) struct DeploymentChange {
 }
 
 /// Creates a deployment; its agent is made ready in the background.
-pub(crate) async fn create(core: &Core, principal: &Principal, new: NewDeployment) -> Result<Deployment> {
+pub(crate) async fn create(
+    core: &Core,
+    author: &Author,
+    new: NewDeployment,
+    tell: impl Tell<Deployment>,
+) -> Result<Reply> {
+    let principal = &author.principal;
     require_variables(&new.spec)?;
     require_credits(core, &principal.tenant_id).await?;
     require_secrets(core, &principal.tenant_id, new.spec.secrets.values()).await?;
@@ -86,9 +95,11 @@ pub(crate) async fn create(core: &Core, principal: &Principal, new: NewDeploymen
     if !skills.is_empty() {
         commit = commit.with(Write::ReplaceSkills(id.clone(), skills));
     }
-    core.store.commit(commit).await?;
+    let reply = tell(deployment)?;
+    let entry = author.entry(core, Subject::deployment(&id));
+    core.store.commit(commit.with(entry).with_all(author.kept(core, &reply)?)).await?;
     core.nudges.deployment(id);
-    Ok(deployment)
+    Ok(reply)
 }
 
 /// A deployment of the caller's tenant.
@@ -112,14 +123,16 @@ pub(crate) async fn list(
     Ok(Listed::from_one_more(items, limit, |deployment| deployment.id.clone()))
 }
 
-/// Changes a deployment; the change applies from the next run on.
+/// Changes a deployment; the change applies from the next run on. With `seen`, only if it is still that.
 pub(crate) async fn update(
     core: &Core,
-    principal: &Principal,
+    author: &Author,
     id: &DeploymentId,
+    seen: Option<&Tags>,
     change: DeploymentChange,
 ) -> Result<Deployment> {
-    get(core, principal, id).await?;
+    let principal = &author.principal;
+    require_match(seen, get(core, principal, id).await?.revision)?;
     require_secrets(core, &principal.tenant_id, change.secrets.values().flatten()).await?;
     let skills = match change.skills.clone() {
         Some(drafts) => Some(skills::resolve(core, id, drafts).await?),
@@ -127,6 +140,7 @@ pub(crate) async fn update(
     };
     let deployment = with_retries(|| async {
         let mut deployment = get(core, principal, id).await?;
+        require_match(seen, deployment.revision)?;
         let spec = core.store.spec(id, deployment.spec_version).await?;
         let spec = spec.ok_or_else(|| Error::internal("a deployment has no specification"))?;
         let changed = changed_spec(spec.clone(), &change)?;
@@ -146,7 +160,12 @@ pub(crate) async fn update(
         if let Some(skills) = skills.clone() {
             commit = commit.with(Write::ReplaceSkills(id.clone(), skills));
         }
-        core.store.commit(commit.with(Write::UpdateDeployment(deployment.clone()))).await?;
+        let commit = commit
+            .with(Write::UpdateDeployment(deployment.clone()))
+            .with(author.entry(core, Subject::deployment(id)));
+        core.store.commit(commit).await?;
+        // The store raises the revision of what it updates.
+        deployment.revision += 1;
         Ok::<_, Attempt>(deployment)
     })
     .await?;
@@ -155,12 +174,22 @@ pub(crate) async fn update(
     Ok(deployment)
 }
 
-/// Deletes a deployment: from now on it is not found; its sandbox and rows are removed in the background.
-pub(crate) async fn delete(core: &Core, principal: &Principal, id: &DeploymentId) -> Result<()> {
+/// Deletes a deployment: from now on it is not found; its sandbox and rows are removed in the background. With `seen`,
+/// only if it is still that.
+pub(crate) async fn delete(
+    core: &Core,
+    author: &Author,
+    id: &DeploymentId,
+    seen: Option<&Tags>,
+) -> Result<()> {
     with_retries(|| async {
-        let mut deployment = get(core, principal, id).await?;
+        let mut deployment = get(core, &author.principal, id).await?;
+        require_match(seen, deployment.revision)?;
         deployment.apply(DeploymentCommand::Delete)?;
-        core.store.commit(Commit::new().with(Write::UpdateDeployment(deployment))).await?;
+        let commit = Commit::new()
+            .with(Write::UpdateDeployment(deployment))
+            .with(author.entry(core, Subject::deployment(id)));
+        core.store.commit(commit).await?;
         Ok::<_, Attempt>(())
     })
     .await?;

@@ -2,16 +2,18 @@
 
 use prism_types::{
     Attachment, DeploymentId, EventPayload, MessageRole, RunId, RunStatusChanged, ThreadId, ThreadTarget,
-    Usage,
+    Timestamp, Usage,
 };
 
-use super::{Attempt, deployments, with_retries};
+use super::{Attempt, Tell, author::Author, deployments, with_retries};
 use crate::{
     core::Core,
     domain::{
         approval::{Approval, Decision, Resolution},
+        audit::Subject,
         deployment::{Deployment, DeploymentState},
         event::NewEvent,
+        idempotency::Reply,
         limits,
         message::Message,
         run::{Run, RunCommand, RunState},
@@ -38,14 +40,13 @@ pub(crate) struct NewMessage {
 /// and it is the answer while the run waits for a human.
 pub(crate) async fn send(
     core: &Core,
-    principal: &Principal,
+    author: &Author,
     deployment_id: &DeploymentId,
     new: NewMessage,
-) -> Result<Run> {
-    let run = with_retries(|| async {
-        let deployment = deployments::get(core, principal, deployment_id).await?;
-        require_ready(core, &deployment)?;
-        deployments::require_credits(core, &principal.tenant_id).await?;
+    tell: impl Tell<Run>,
+) -> Result<Reply> {
+    let (run, reply) = with_retries(|| async {
+        let deployment = require_able(core, &author.principal, deployment_id).await?;
         let (thread, is_new) = thread_of(core, &deployment, new.thread.as_ref()).await?;
         let unfinished = if is_new { None } else { core.store.unfinished_run(&thread.id).await? };
         let mut commit = Commit::new();
@@ -58,7 +59,9 @@ pub(crate) async fn send(
         };
         commit = commit.with(Write::InsertMessage(message(core, &thread.id, &run.id, &new, None)));
         commit = match &unfinished {
-            None => commit.with(Write::InsertRun(run.clone())).with(Write::Append(started(core, &run))),
+            None => {
+                commit.with(Write::InsertRun(run.clone())).with(Write::Append(started(&run, run.created_at)))
+            }
             // It is about to be over, and takes nothing any more.
             Some(before) if before.cancelled => return Err(Attempt::Conflict),
             Some(before) if before.state == RunState::Running => {
@@ -67,43 +70,45 @@ pub(crate) async fn send(
             }
             Some(_) => {
                 let open = core.store.open_approval(&run.id).await?;
-                commit.with_all(answered(core, &run, open.as_ref(), None, &new.content))
+                commit.with_all(answered(&run, open.as_ref(), None, &new.content, core.clock.now()))
             }
         };
+        let (run_id, reply) = (run.id.clone(), tell(run)?);
+        let subject = Subject::in_deployment(deployment_id, &run_id);
+        let commit = commit.with(author.entry(core, subject)).with_all(author.kept(core, &reply)?);
         core.store.commit(commit).await?;
-        Ok::<_, Attempt>(run)
+        Ok::<_, Attempt>((run_id, reply))
     })
     .await?;
-    core.nudges.run(run.id.clone());
-    Ok(run)
+    core.nudges.run(run);
+    Ok(reply)
 }
 
-/// Answers a question by a decision of the caller, which is a message as well.
+/// A deployment of the caller's tenant that can work.
+///
+/// # Errors
+/// When it is not ready, or the tenant has no credits.
+pub(crate) async fn require_able(
+    core: &Core,
+    principal: &Principal,
+    deployment_id: &DeploymentId,
+) -> Result<Deployment> {
+    let deployment = deployments::get(core, principal, deployment_id).await?;
+    require_ready(core, &deployment)?;
+    deployments::require_credits(core, &principal.tenant_id).await?;
+    Ok(deployment)
+}
+
+/// Answers a question by a decision, which is a message as well; `beside` is written with it.
 ///
 /// # Errors
 /// When the question was answered already, or nobody waits for the answer.
-pub(crate) async fn decide(
-    core: &Core,
-    principal: &Principal,
-    asked: &Approval,
-    decision: Decision,
-    content: String,
-) -> Result<()> {
-    let deployment = deployments::get(core, principal, &asked.deployment_id).await?;
-    require_ready(core, &deployment)?;
-    deployments::require_credits(core, &principal.tenant_id).await?;
-    resolve(core, asked, decision, content).await
-}
-
-/// Answers a question, whoever decides.
-///
-/// # Errors
-/// As [`decide`].
 pub(crate) async fn resolve(
     core: &Core,
     asked: &Approval,
-    decision: Decision,
+    (decision, at): (Decision, Timestamp),
     content: String,
+    beside: Vec<Write>,
 ) -> Result<()> {
     let new = NewMessage { content, thread: None, attachments: Vec::new() };
     with_retries(|| async {
@@ -121,7 +126,8 @@ pub(crate) async fn resolve(
         run.apply(RunCommand::Message)?;
         let commit = Commit::new()
             .with(Write::InsertMessage(message(core, &run.thread_id, &run.id, &new, Some(decision))))
-            .with_all(answered(core, &run, Some(&open), Some(decision), &new.content));
+            .with_all(answered(&run, Some(&open), Some(decision), &new.content, at))
+            .with_all(beside.clone());
         core.store.commit(commit).await?;
         Ok::<_, Attempt>(())
     })
@@ -218,22 +224,22 @@ fn continued(run: &Run, thread: &Thread) -> Result<Run> {
 
 /// The writes that answer the question of a run and let it go on.
 fn answered(
-    core: &Core,
     run: &Run,
     open: Option<&Approval>,
     decision: Option<Decision>,
     content: &str,
+    at: Timestamp,
 ) -> Vec<Write> {
-    let mut writes = vec![Write::UpdateRun(run.clone()), Write::Append(started(core, run))];
+    let mut writes = vec![Write::UpdateRun(run.clone()), Write::Append(started(run, at))];
     if let Some(open) = open {
         let resolution = Resolution::by_message(decision, content);
-        writes.push(Write::ResolveApproval(open.id.clone(), resolution, core.clock.now()));
+        writes.push(Write::ResolveApproval(open.id.clone(), resolution, at));
     }
     writes
 }
 
 /// The event that tells that a run works.
-fn started(core: &Core, run: &Run) -> NewEvent {
+fn started(run: &Run, at: Timestamp) -> NewEvent {
     let changed = RunStatusChanged::new(run.id.clone(), run.state.status()).thread_id(run.thread_id.clone());
-    NewEvent::new(run.deployment_id.clone(), &EventPayload::RunStatus(changed), core.clock.now())
+    NewEvent::new(run.deployment_id.clone(), &EventPayload::RunStatus(changed), at)
 }

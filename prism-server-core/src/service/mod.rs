@@ -9,6 +9,8 @@
 
 pub(crate) mod api_keys;
 pub(crate) mod approvals;
+pub(crate) mod audit;
+pub(crate) mod author;
 pub(crate) mod deployments;
 pub(crate) mod events;
 pub(crate) mod known_keys;
@@ -22,13 +24,28 @@ pub(crate) mod threads;
 use std::future::Future;
 
 use crate::{
-    domain::Refused,
-    error::{Error, Result},
+    domain::{Refused, idempotency::Reply, precondition, precondition::Tags},
+    error::{Error, ErrorKind, Result},
     ports::StoreError,
 };
 
 /// How often a use case starts over after a conflict.
 const TRIES: usize = 8;
+
+/// How a dialect answers what came of a change. It is asked before the commit, so that the answer can be kept in it.
+pub(crate) trait Tell<T>: Fn(T) -> Result<Reply> + Send + Sync {}
+
+impl<T, F: Fn(T) -> Result<Reply> + Send + Sync> Tell<T> for F {}
+
+/// Refuses a change to something else than the caller has seen.
+fn require_match(seen: Option<&Tags>, revision: u64) -> Result<()> {
+    let etag = precondition::etag(revision);
+    if seen.is_none_or(|seen| seen.name(&etag)) {
+        return Ok(());
+    }
+    let message = format!("It is not what `If-Match` says, but {etag}. Read it again and decide again.");
+    Err(Error::new(ErrorKind::PreconditionFailed, message))
+}
 
 /// A page of a list.
 #[derive(Debug, Clone)]

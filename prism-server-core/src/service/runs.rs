@@ -2,10 +2,12 @@
 
 use prism_types::{DeploymentId, Failure, RunId};
 
-use super::{Attempt, Listed, deployments, with_retries};
+use super::{Attempt, Listed, Tell, author::Author, deployments, with_retries};
 use crate::{
     core::Core,
     domain::{
+        audit::Subject,
+        idempotency::Reply,
         run::{Run, RunState},
         tenant::Principal,
     },
@@ -49,24 +51,32 @@ pub(crate) async fn list(
 /// next engine finds the mark and ends the run.
 pub(crate) async fn cancel(
     core: &Core,
-    principal: &Principal,
+    author: &Author,
     deployment_id: &DeploymentId,
     id: &RunId,
-) -> Result<Run> {
-    with_retries(|| async {
+    tell: impl Tell<Run>,
+) -> Result<Reply> {
+    let principal = &author.principal;
+    let reply = with_retries(|| async {
         let mut run = get(core, principal, deployment_id, id).await?;
         if run.state == RunState::Running && !run.cancelled {
             core.store.commit(Commit::new().with(Write::CancelRun(run.id))).await?;
             run = get(core, principal, deployment_id, id).await?;
         }
-        if !run.state.is_terminal() {
-            core.store.commit(run_log::end_of(core, run, cancelled()).await?).await?;
+        if run.state.is_terminal() {
+            let reply = tell(run)?;
+            core.store.commit(Commit::new().with_all(author.kept(core, &reply)?)).await?;
+            return Ok(reply);
         }
-        Ok::<_, Attempt>(())
+        let (ended, commit) = run_log::end_of(core, run, cancelled()).await?;
+        let reply = tell(ended)?;
+        let entry = author.entry(core, Subject::in_deployment(deployment_id, id));
+        core.store.commit(commit.with(entry).with_all(author.kept(core, &reply)?)).await?;
+        Ok::<_, Attempt>(reply)
     })
     .await?;
     core.nudges.run(id.clone());
-    get(core, principal, deployment_id, id).await
+    Ok(reply)
 }
 
 /// Why a run ends that somebody cancelled.

@@ -2,6 +2,7 @@
 
 use prism_types::{Problem, Secret, SecretRef, TenantId};
 
+use super::author::by_operator;
 use crate::{
     domain::{limits, secret::SealedSecret},
     error::{Error, Result},
@@ -31,7 +32,8 @@ pub(crate) async fn set(
         sealed,
         updated_at: clock.now(),
     };
-    Ok(store.commit(Commit::new().with(Write::PutSecret(secret))).await?)
+    let entry = by_operator(clock, tenant_id, "set_secret", reference);
+    Ok(store.commit(Commit::new().with(Write::PutSecret(secret)).with(entry)).await?)
 }
 
 /// The secrets of a tenant, sealed, by reference.
@@ -54,9 +56,15 @@ pub(crate) fn open(secret_box: &dyn SecretBox, secret: &SealedSecret) -> Result<
 ///
 /// # Errors
 /// When there is none, or the store fails.
-pub(crate) async fn delete(store: &dyn Store, tenant_id: &TenantId, reference: &SecretRef) -> Result<()> {
+pub(crate) async fn delete(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    tenant_id: &TenantId,
+    reference: &SecretRef,
+) -> Result<()> {
     let write = Write::DeleteSecret(tenant_id.clone(), reference.clone());
-    Ok(store.commit(Commit::new().with(write)).await?)
+    let entry = by_operator(clock, tenant_id, "delete_secret", reference);
+    Ok(store.commit(Commit::new().with(write).with(entry)).await?)
 }
 
 /// What a sealed value is bound to: it cannot be moved to another tenant or another name.

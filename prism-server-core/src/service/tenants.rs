@@ -2,7 +2,7 @@
 
 use prism_types::{Problem, TenantId, Usage};
 
-use super::{Attempt, with_retries};
+use super::{Attempt, author::by_operator, with_retries};
 use crate::{
     domain::{limits, tenant::Tenant},
     error::{Error, Result},
@@ -27,7 +27,8 @@ pub(crate) async fn create(store: &dyn Store, clock: &dyn Clock, name: &str) -> 
         created_at: clock.now(),
         revision: 0,
     };
-    match store.commit(Commit::new().with(Write::InsertTenant(tenant.clone()))).await {
+    let entry = by_operator(clock, &tenant.id, "create_tenant", &tenant.id);
+    match store.commit(Commit::new().with(Write::InsertTenant(tenant.clone())).with(entry)).await {
         Err(StoreError::Conflict(_)) => Err(problem(format!("a tenant named `{name}` exists already"))),
         other => Ok(other.map(|()| tenant)?),
     }
@@ -53,11 +54,17 @@ pub(crate) async fn list(store: &dyn Store, query: ListQuery<TenantId>) -> Resul
 ///
 /// # Errors
 /// When there is no such tenant, or the store fails.
-pub(crate) async fn set_credits(store: &dyn Store, name: &str, credits: Option<u64>) -> Result<Tenant> {
+pub(crate) async fn set_credits(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    name: &str,
+    credits: Option<u64>,
+) -> Result<Tenant> {
     with_retries(|| async {
         let mut tenant = find(store, name).await?;
         tenant.credits = credits;
-        store.commit(Commit::new().with(Write::UpdateTenant(tenant.clone()))).await?;
+        let entry = by_operator(clock, &tenant.id, "set_credits", &tenant.id);
+        store.commit(Commit::new().with(Write::UpdateTenant(tenant.clone())).with(entry)).await?;
         Ok::<_, Attempt>(tenant)
     })
     .await

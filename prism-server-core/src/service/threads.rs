@@ -4,10 +4,13 @@ use std::collections::VecDeque;
 
 use prism_types::{DeploymentId, Patch, ThreadId};
 
-use super::{Listed, deployments};
+use super::{Listed, Tell, author::Author, deployments};
 use crate::{
     core::Core,
-    domain::{limits, message::Message, run::RunState, tenant::Principal, thread::Thread},
+    domain::{
+        audit::Subject, idempotency::Reply, limits, message::Message, run::RunState, tenant::Principal,
+        thread::Thread,
+    },
     error::{Error, Result},
     ids::NewId,
     ports::{Commit, ListQuery, Write},
@@ -25,14 +28,20 @@ pub(crate) struct ThreadView {
 /// Opens a thread; it starts no work.
 pub(crate) async fn create(
     core: &Core,
-    principal: &Principal,
+    author: &Author,
     deployment_id: &DeploymentId,
     title: Option<String>,
-) -> Result<ThreadView> {
-    deployments::get(core, principal, deployment_id).await?;
+    tell: impl Tell<ThreadView>,
+) -> Result<Reply> {
+    deployments::get(core, &author.principal, deployment_id).await?;
     let thread = Thread::new(ThreadId::generate(), deployment_id.clone(), title, core.clock.now());
-    core.store.commit(Commit::new().with(Write::InsertThread(thread.clone()))).await?;
-    Ok(ThreadView { thread, activity: None })
+    let reply = tell(ThreadView { thread: thread.clone(), activity: None })?;
+    let commit = Commit::new()
+        .with(author.entry(core, Subject::in_deployment(deployment_id, &thread.id)))
+        .with(Write::InsertThread(thread))
+        .with_all(author.kept(core, &reply)?);
+    core.store.commit(commit).await?;
+    Ok(reply)
 }
 
 /// A thread with its newest messages.
@@ -62,18 +71,21 @@ pub(crate) async fn find(
 /// Sets or removes the title of a thread. The last one wins.
 pub(crate) async fn rename(
     core: &Core,
-    principal: &Principal,
+    author: &Author,
     deployment_id: &DeploymentId,
     id: &ThreadId,
     title: Patch<String>,
 ) -> Result<()> {
-    find(core, principal, deployment_id, id).await?;
+    find(core, &author.principal, deployment_id, id).await?;
     let title = match title {
         Patch::Keep => return Ok(()),
         Patch::Clear => None,
         Patch::Set(title) => Some(title),
     };
-    Ok(core.store.commit(Commit::new().with(Write::SetThreadTitle(id.clone(), title))).await?)
+    let commit = Commit::new()
+        .with(Write::SetThreadTitle(id.clone(), title))
+        .with(author.entry(core, Subject::in_deployment(deployment_id, id)));
+    Ok(core.store.commit(commit).await?)
 }
 
 /// The newest messages of a thread, oldest first: as many as the limits of their number and their text allow.

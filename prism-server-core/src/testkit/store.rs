@@ -14,6 +14,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken promise ends the test with a panic")]
 
 pub mod accounts;
+pub mod changes;
 pub mod concurrency;
 pub mod conversations;
 pub mod deployments;
@@ -54,6 +55,9 @@ where
     conversations::approvals_are_answered_once(make().await).await;
     conversations::approvals_are_listed(make().await).await;
     conversations::a_running_run_is_cancelled_whatever_its_revision(make().await).await;
+    changes::a_key_is_taken_once(make().await).await;
+    changes::the_audit_log_is_read_newest_first(make().await).await;
+    changes::old_records_expire(make().await).await;
     log::a_log_is_dense_and_read_in_order(make().await).await;
     log::a_trimmed_log_goes_on_counting(make().await).await;
     log::a_page_of_large_events_ends_early(make().await).await;

@@ -9,15 +9,19 @@ mod state;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt as _;
-use prism_types::{ApprovalId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId};
+use prism_types::{
+    ApprovalId, AuditEntryId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId, Timestamp,
+};
 
 use self::state::State;
 use super::{EventPage, Listener};
 use crate::{
     domain::{
         approval::Approval,
+        audit::AuditEntry,
         deployment::{AgentSpec, Deployment, DeploymentState},
         event::LoggedEvent,
+        idempotency::{IdempotencyKey, KeptReply},
         instance::Instance,
         message::Message,
         run::{Run, RunState},
@@ -26,7 +30,7 @@ use crate::{
         tenant::{ApiKey, Tenant},
         thread::Thread,
     },
-    ports::{AppendListener, BoxFuture, Commit, DeploymentFilter, ListQuery, Store, StoreResult},
+    ports::{AppendListener, BoxFuture, Commit, DeploymentFilter, Expiring, ListQuery, Store, StoreResult},
 };
 
 /// A store that forgets everything when it is dropped.
@@ -265,6 +269,36 @@ impl Store for MemoryStore {
             let pending = state.approvals.values().filter(|approval| approval.resolved_at.is_none());
             let later = pending.filter(|approval| after.is_none_or(|after| approval.id > *after));
             later.take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn kept_reply<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        key: &'a IdempotencyKey,
+    ) -> BoxFuture<'a, StoreResult<Option<KeptReply>>> {
+        self.read(|state| state.replies.get(&(tenant.clone(), key.clone())).cloned())
+    }
+
+    fn audit_entries<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        deployment: Option<&'a DeploymentId>,
+        query: ListQuery<AuditEntryId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<AuditEntry>>> {
+        self.read(|state| {
+            let entries = state.audit_entries.values().filter(|entry| {
+                entry.tenant_id == *tenant
+                    && deployment.is_none_or(|deployment| entry.deployment_id.as_ref() == Some(deployment))
+            });
+            page(entries, |entry| &entry.id, &query)
+        })
+    }
+
+    fn has_before(&self, records: Expiring, before: Timestamp) -> BoxFuture<'_, StoreResult<bool>> {
+        self.read(|state| match records {
+            Expiring::Replies => state.replies.values().any(|reply| reply.created_at < before),
+            Expiring::AuditEntries => state.audit_entries.values().any(|entry| entry.created_at < before),
         })
     }
 

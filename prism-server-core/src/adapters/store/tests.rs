@@ -34,14 +34,16 @@ mod equivalence {
         adapters::store::SqliteStore,
         domain::{
             approval::{Approval, ApprovalState, Resolution},
+            audit::AuditEntry,
             deployment::{Deployment, DeploymentState},
             event::NewEvent,
+            idempotency::KeptReply,
             instance::{Instance, InstanceState},
             run::{Run, RunState},
             skill::SkillRecord,
             tenant::{ApiKey, Metered, Tenant},
         },
-        ports::{DeploymentFilter, ListQuery, Write},
+        ports::{DeploymentFilter, Expiring, ListQuery, Write},
         testkit::store::{Recorder, commit, records::*},
     };
 
@@ -51,7 +53,7 @@ mod equivalence {
     /// A write of each kind, made of small numbers.
     fn write() -> impl Strategy<Value = Write> {
         // A purge takes away what the others work on, so it is rare.
-        let kind = prop_oneof![40 => 0..24_u32, 1 => Just(24)];
+        let kind = prop_oneof![40 => 0..27_u32, 1 => Just(27)];
         (kind, 0..IDS, 0..IDS, 0..4_u32, any::<bool>()).prop_map(|(kind, a, b, number, flag)| {
             let revision = u64::from(number % 2);
             let text = flag.then(|| format!("text {number}"));
@@ -105,6 +107,17 @@ mod equivalence {
                     id("ten_", a),
                     Metered { input_tokens: large, output_tokens: 3, credits: large / 3 },
                 ),
+                24 => Write::KeepReply(KeptReply {
+                    sealed: vec![number as u8],
+                    created_at: at(number * 40_000),
+                    ..reply(a, b)
+                }),
+                25 => Write::InsertAuditEntry(AuditEntry {
+                    deployment_id: flag.then(|| id("dep_", b)),
+                    ..audit_entry(a, b, number)
+                }),
+                26 if flag => Write::Expire(Expiring::Replies, at(number * 20_000), b),
+                26 => Write::Expire(Expiring::AuditEntries, at(number), b),
                 _ => Write::PurgeDeployment(id("dep_", a)),
             }
         })
@@ -153,6 +166,11 @@ mod equivalence {
                 store.approvals(&deployment, false, ListQuery { before: None, limit: 9 }),
                 store.approvals(&deployment, true, ListQuery { before: Some(id("apr_", 2)), limit: 9 }),
                 store.approval(&id("apr_", number)),
+                store.kept_reply(&tenant, &reply(0, 1).key),
+                store.audit_entries(&tenant, None, ListQuery { before: None, limit: 9 }),
+                store.audit_entries(&tenant, Some(&deployment), ListQuery { before: None, limit: 2 }),
+                store.has_before(Expiring::Replies, at(number * 40_000)),
+                store.has_before(Expiring::AuditEntries, at(number)),
                 store.last_sequence(&deployment),
                 store.events(&deployment, 0, 99),
                 store.run_events(&run, &deployment, 1, 9),

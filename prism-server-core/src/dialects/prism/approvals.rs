@@ -4,11 +4,13 @@ use axum::{
     Json,
     extract::{Path, State},
 };
+use http::StatusCode;
 use prism_types::{Approval, Page};
 
 use super::{Call, Shared, bodies, deployment_id, encode, error::Answer, path_id};
 use crate::{
-    http::{body::read_json, cursor, detach::detached, query::Query},
+    domain::idempotency::Reply,
+    http::{change::Change, cursor, query::Query},
     service::approvals,
 };
 
@@ -40,16 +42,15 @@ pub(super) async fn get(
 pub(super) async fn answer(
     State(core): Shared,
     Path((id, approval)): Path<(String, String)>,
-    call: Call,
-) -> Result<Json<Approval>, Answer> {
+    mut change: Change,
+) -> Result<Reply, Answer> {
     let id = deployment_id(&id)?;
     let approval = path_id(&approval, "Approval")?;
-    let (parts, body) = call.request.into_parts();
-    approvals::get(&core, &call.principal, &id, &approval).await?;
-    let (decision, reason) = bodies::answer_approval(&read_json(&parts.headers, body).await?)?;
-    let (work_core, principal) = (core.clone(), call.principal);
-    let decided = detached(&core, async move {
-        approvals::decide(&work_core, &principal, &id, &approval, decision, reason).await
+    approvals::get(&core, change.principal(), &id, &approval).await?;
+    let answer = bodies::answer_approval(&change.json().await?)?;
+    let decided = change.carry_out(&core, |core, author| async move {
+        let tell = |view| Reply::json(StatusCode::OK, &encode::approval(view));
+        approvals::decide(&core, &author, &id, &approval, answer, tell).await
     });
-    Ok(Json(encode::approval(decided.await?)))
+    Ok(decided.await?)
 }

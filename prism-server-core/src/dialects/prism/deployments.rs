@@ -3,30 +3,37 @@
 use axum::{
     Json,
     extract::{Path, State},
+    response::{IntoResponse, Response},
 };
-use http::StatusCode;
-use prism_types::{DeletedDeployment, Deployment, DeploymentStatus, DeploymentSummary, Page};
+use http::{StatusCode, header::ETAG};
+use prism_types::{DeletedDeployment, DeploymentStatus, DeploymentSummary, Page};
 
 use super::{Call, Shared, bodies, deployment_id, encode, error::Answer};
 use crate::{
-    domain::deployment::DeploymentState,
-    http::{body::read_json, cursor, detach::detached, query::Query},
+    domain::{
+        deployment::{Deployment, DeploymentState},
+        idempotency::Reply,
+        precondition::etag,
+    },
+    http::{
+        change::Change,
+        conditions::{if_match, if_none_match},
+        cursor,
+        query::Query,
+    },
     ports::DeploymentFilter,
     service::deployments,
 };
 
-pub(super) async fn create(
-    State(core): Shared,
-    call: Call,
-) -> Result<(StatusCode, Json<Deployment>), Answer> {
-    let (parts, body) = call.request.into_parts();
-    let body = read_json(&parts.headers, body).await?;
+pub(super) async fn create(State(core): Shared, mut change: Change) -> Result<Reply, Answer> {
+    let body = change.json().await?;
     let new = bodies::create_deployment(&body, &core.settings.default_sandbox)?;
-    let base_url = encode::base_url(&core, &parts.headers);
-    let (work_core, principal) = (core.clone(), call.principal);
-    let created =
-        detached(&core, async move { deployments::create(&work_core, &principal, new).await }).await?;
-    Ok((StatusCode::CREATED, Json(encode::deployment(created, &base_url))))
+    let base_url = encode::base_url(&core, change.headers());
+    let created = change.carry_out(&core, |core, author| async move {
+        let tell = |deployment| reply(StatusCode::CREATED, deployment, &base_url);
+        deployments::create(&core, &author, new, tell).await
+    });
+    Ok(created.await?)
 }
 
 pub(super) async fn list(State(core): Shared, call: Call) -> Result<Json<Page<DeploymentSummary>>, Answer> {
@@ -45,41 +52,39 @@ pub(super) async fn list(State(core): Shared, call: Call) -> Result<Json<Page<De
     Ok(Json(Page::new(data, listed.next.as_ref().map(cursor::encode))))
 }
 
-pub(super) async fn get(
-    State(core): Shared,
-    Path(id): Path<String>,
-    call: Call,
-) -> Result<Json<Deployment>, Answer> {
+pub(super) async fn get(State(core): Shared, Path(id): Path<String>, call: Call) -> Result<Response, Answer> {
     let found = deployments::get(&core, &call.principal, &deployment_id(&id)?).await?;
+    let etag = etag(found.revision);
+    if if_none_match(call.request.headers())?.is_some_and(|known| known.name_weakly(&etag)) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
+    }
     let base_url = encode::base_url(&core, call.request.headers());
-    Ok(Json(encode::deployment(found, &base_url)))
+    Ok(reply(StatusCode::OK, found, &base_url)?.into_response())
 }
 
 pub(super) async fn update(
     State(core): Shared,
     Path(id): Path<String>,
-    call: Call,
-) -> Result<Json<Deployment>, Answer> {
+    mut change: Change,
+) -> Result<Reply, Answer> {
     let id = deployment_id(&id)?;
-    let (parts, body) = call.request.into_parts();
-    deployments::get(&core, &call.principal, &id).await?;
-    let body = read_json(&parts.headers, body).await?;
-    let change = bodies::update_deployment(&body)?;
-    let (work_core, principal) = (core.clone(), call.principal);
-    let updated =
-        detached(&core, async move { deployments::update(&work_core, &principal, &id, change).await })
-            .await?;
-    Ok(Json(encode::deployment(updated, &encode::base_url(&core, &parts.headers))))
+    deployments::get(&core, change.principal(), &id).await?;
+    let (seen, base_url) = (if_match(change.headers())?, encode::base_url(&core, change.headers()));
+    let update = bodies::update_deployment(&change.json().await?)?;
+    let updated = change.carry_out(&core, |core, author| async move {
+        deployments::update(&core, &author, &id, seen.as_ref(), update).await
+    });
+    Ok(reply(StatusCode::OK, updated.await?, &base_url)?)
 }
 
 pub(super) async fn delete(
     State(core): Shared,
     Path(id): Path<String>,
-    call: Call,
+    change: Change,
 ) -> Result<Json<DeletedDeployment>, Answer> {
     let id = deployment_id(&id)?;
-    deployments::get(&core, &call.principal, &id).await?;
-    let mut query = Query::parse(call.request.uri().query());
+    deployments::get(&core, change.principal(), &id).await?;
+    let mut query = Query::parse(change.parts.uri.query());
     query.read("retain_filesystem", |text| match text {
         "false" => Ok(()),
         "true" => {
@@ -89,8 +94,17 @@ pub(super) async fn delete(
         _ => Err("must be `true` or `false`".to_owned()),
     });
     query.finish()?;
-    let (work_core, work_id) = (core.clone(), id.clone());
-    let work = async move { deployments::delete(&work_core, &call.principal, &work_id).await };
-    detached(&core, work).await?;
-    Ok(Json(DeletedDeployment::new(id)))
+    let seen = if_match(change.headers())?;
+    let deleted = DeletedDeployment::new(id.clone());
+    let work = change.carry_out(&core, |core, author| async move {
+        deployments::delete(&core, &author, &id, seen.as_ref()).await
+    });
+    work.await?;
+    Ok(Json(deleted))
+}
+
+/// A deployment with its entity tag.
+fn reply(status: StatusCode, deployment: Deployment, base_url: &str) -> crate::error::Result<Reply> {
+    let etag = etag(deployment.revision);
+    Ok(Reply::json(status, &encode::deployment(deployment, base_url))?.etag(etag))
 }

@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, header::HOST};
 use prism_types::{
-    Approval, Deployment, DeploymentStatus, DeploymentSummary, Filesystem, Run, SkillInfo, Thread,
-    ThreadMessage, ThreadStatus, ThreadSummary,
+    Approval, AuditEntry, Deployment, DeploymentStatus, DeploymentSummary, Filesystem, Run, SkillInfo,
+    Thread, ThreadMessage, ThreadStatus, ThreadSummary,
 };
 
 use crate::{
@@ -74,6 +74,13 @@ pub(super) fn approval(view: ApprovalView) -> Approval {
         .status(approval.state.status())
         .answer(approval.answer)
         .resolved_at(approval.resolved_at)
+}
+
+pub(super) fn audit_entry(entry: domain::audit::AuditEntry) -> AuditEntry {
+    AuditEntry::new(entry.id, entry.created_at, entry.actor, entry.operation, entry.subject)
+        .deployment_id(entry.deployment_id)
+        .fields(entry.fields)
+        .request_id(entry.request_id)
 }
 
 pub(super) fn thread(view: ThreadView, messages: Vec<Message>) -> Thread {

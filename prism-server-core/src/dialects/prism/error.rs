@@ -10,7 +10,7 @@ use prism_types::{ErrorBody, ErrorCode};
 use crate::error::{Error, ErrorKind};
 
 /// An error on its way out.
-pub(super) struct Answer(pub(super) Error);
+pub(crate) struct Answer(pub(super) Error);
 
 impl From<Error> for Answer {
     fn from(error: Error) -> Self {
@@ -51,6 +51,8 @@ fn status_and_code(kind: ErrorKind) -> (StatusCode, ErrorCode) {
         ErrorKind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::MethodNotAllowed),
         ErrorKind::NotReady => (StatusCode::CONFLICT, ErrorCode::DeploymentNotReady),
         ErrorKind::Conflict => (StatusCode::CONFLICT, ErrorCode::Conflict),
+        ErrorKind::KeyMismatch => (StatusCode::CONFLICT, ErrorCode::IdempotencyMismatch),
+        ErrorKind::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, ErrorCode::PreconditionFailed),
         ErrorKind::InvalidSkill => (StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::InvalidSkill),
         ErrorKind::InvalidSecretRef => (StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::InvalidSecretRef),
         ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited),

@@ -1,29 +1,31 @@
 //! `/v1/deployments/{deployment_id}/messages`
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::extract::{Path, State};
+use http::StatusCode;
 use prism_types::MessageReceipt;
 
-use super::{Call, Shared, bodies, deployment_id, error::Answer};
+use super::{Shared, bodies, deployment_id, error::Answer};
 use crate::{
-    http::{body::read_json, detach::detached},
+    domain::{idempotency::Reply, run::Run},
+    http::change::Change,
     service::{deployments, messages},
 };
 
 pub(super) async fn send(
     State(core): Shared,
     Path(id): Path<String>,
-    call: Call,
-) -> Result<Json<MessageReceipt>, Answer> {
+    mut change: Change,
+) -> Result<Reply, Answer> {
     let id = deployment_id(&id)?;
-    let (parts, body) = call.request.into_parts();
-    deployments::get(&core, &call.principal, &id).await?;
-    let body = read_json(&parts.headers, body).await?;
-    let message = bodies::send_message(&body)?;
-    let (work_core, principal) = (core.clone(), call.principal);
-    let run =
-        detached(&core, async move { messages::send(&work_core, &principal, &id, message).await }).await?;
-    Ok(Json(MessageReceipt::new(run.id, run.deployment_id, run.thread_id, run.state.status())))
+    deployments::get(&core, change.principal(), &id).await?;
+    let message = bodies::send_message(&change.json().await?)?;
+    let sent = change.carry_out(&core, |core, author| async move {
+        messages::send(&core, &author, &id, message, receipt).await
+    });
+    Ok(sent.await?)
+}
+
+fn receipt(run: Run) -> crate::error::Result<Reply> {
+    let receipt = MessageReceipt::new(run.id, run.deployment_id, run.thread_id, run.state.status());
+    Reply::json(StatusCode::OK, &receipt)
 }

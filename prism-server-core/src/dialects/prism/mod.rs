@@ -4,6 +4,7 @@
 //! reached without the check of its scope, and tests and documents can walk all of them.
 
 mod approvals;
+mod audit;
 mod bodies;
 mod deployments;
 mod encode;
@@ -26,13 +27,23 @@ use axum::{
     response::{IntoResponse, Response},
     routing::MethodRouter,
 };
+use http::HeaderValue;
 use prism_types::DeploymentId;
 
 use crate::{
     core::Core,
-    domain::tenant::{Principal, Scope},
+    domain::tenant::Principal,
     error::{Error, ErrorKind, Result},
-    http::{Authenticator, query::Query, rate_limit::RateLimit, request_id},
+    http::{
+        Authenticator,
+        body::read_bytes,
+        change::{Admission, Change},
+        idempotency,
+        query::Query,
+        rate_limit::RateLimit,
+        request_id,
+    },
+    service::author::{Author, claim},
 };
 
 use error::Answer;
@@ -51,8 +62,8 @@ pub(crate) fn router(core: Arc<Core>, authenticator: Arc<dyn Authenticator>) -> 
         let gate = Gate {
             authenticator: authenticator.clone(),
             rate_limit: rate_limit.clone(),
-            scope: operation.scope,
-            takes_query: operation.parameters.iter().any(|parameter| parameter.place == "query"),
+            core: core.clone(),
+            operation,
         };
         let handler: MethodRouter<Arc<Core>> = handler(operation);
         let handler = handler.route_layer(middleware::from_fn_with_state(gate, enter));
@@ -88,6 +99,7 @@ fn handler(operation: &Operation) -> MethodRouter<Arc<Core>> {
         "get_approval" => get(approvals::get),
         "answer_approval" => post(approvals::answer),
         "update_thread" => patch(threads::update),
+        "list_audit_entries" => get(audit::list),
         _ => MethodRouter::new(),
     }
 }
@@ -97,37 +109,75 @@ fn handler(operation: &Operation) -> MethodRouter<Arc<Core>> {
 struct Gate {
     authenticator: Arc<dyn Authenticator>,
     rate_limit: Option<Arc<RateLimit>>,
-    scope: Scope,
-    takes_query: bool,
+    core: Arc<Core>,
+    operation: &'static Operation,
 }
 
 /// Lets a request in whose caller is known, has the scope and is not too fast.
 async fn enter(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
+    let mut left = None;
     let principal = async {
         let principal = gate.authenticator.authenticate(&parts).await?;
         if let Some(limit) = &gate.rate_limit {
-            limit.check(&principal.caller)?;
+            left = Some(0);
+            left = Some(limit.check(&principal.caller)?);
         }
-        if !principal.scopes.contains(gate.scope) {
-            let message = format!("The API key lacks the scope {}.", gate.scope.as_str());
+        let scope = gate.operation.scope;
+        if !principal.scopes.contains(scope) {
+            let message = format!("The API key lacks the scope {}.", scope.as_str());
             return Err(Error::new(ErrorKind::Forbidden, message));
         }
-        if !gate.takes_query {
+        if !gate.operation.takes_query() {
             Query::parse(parts.uri.query()).finish()?;
         }
         Ok(principal)
     };
-    match principal.await {
-        Ok(principal) => {
-            parts.extensions.insert(principal);
-            next.run(Request::from_parts(parts, body)).await
-        }
-        Err(error) => Answer(error).into_response(),
+    let answer = match principal.await {
+        Ok(principal) => pass(&gate, principal, Request::from_parts(parts, body), next).await,
+        Err(error) => Err(error),
+    };
+    let mut response = answer.unwrap_or_else(|error| Answer(error).into_response());
+    if let (Some(limit), Some(left)) = (&gate.rate_limit, left) {
+        limit.tell(left, response.headers_mut());
     }
+    response
 }
 
-/// A request as the handlers see it.
+/// Lets a request in that may come in. A request with an idempotency key waits for those before it with the same key,
+/// and is answered with what the first was answered.
+async fn pass(gate: &Gate, principal: Principal, mut request: Request, next: Next) -> Result<Response> {
+    let operation = gate.operation;
+    if operation.method == "GET" {
+        request.extensions_mut().insert(principal);
+        return Ok(next.run(request).await);
+    }
+    let request_id = request.headers().get(request_id::HEADER);
+    let request_id = request_id.and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    // Other methods are idempotent by themselves (RFC 9110, section 9.2.2).
+    let key = if operation.method == "POST" { idempotency::key(request.headers())? } else { None };
+    let (mut claimed, mut turn) = (None, None);
+    if let Some(key) = key {
+        let (parts, body) = request.into_parts();
+        let body = read_bytes(body).await?;
+        turn = Some(gate.core.turns.take(&principal.tenant_id, &key).await);
+        let fingerprint = idempotency::fingerprint(&parts, &body);
+        match claim(&gate.core, &principal.tenant_id, key, fingerprint).await? {
+            Ok(reply) => {
+                let mut response = reply.into_response();
+                response.headers_mut().insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
+                return Ok(response);
+            }
+            Err(claim) => claimed = Some(claim),
+        }
+        request = Request::from_parts(parts, body.into());
+    }
+    let author = Author::new(principal, operation.id, request_id, claimed);
+    request.extensions_mut().insert(Admission::new(author, turn));
+    Ok(next.run(request).await)
+}
+
+/// A request that reads, as the handlers see it.
 struct Call {
     principal: Principal,
     request: Request,
@@ -141,6 +191,14 @@ impl<S: Sync> axum::extract::FromRequest<S> for Call {
             Some(principal) => Ok(Self { principal, request }),
             None => Err(Answer(Error::internal("an endpoint was reached past its gate"))),
         }
+    }
+}
+
+impl<S: Sync> axum::extract::FromRequest<S> for Change {
+    type Rejection = Answer;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Answer> {
+        Ok(Self::of(request)?)
     }
 }
 

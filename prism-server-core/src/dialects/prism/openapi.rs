@@ -56,6 +56,7 @@ fn parameters(operation: &Operation) -> Vec<Value> {
         let prefix = match name {
             "thread_id" => "thr_",
             "run_id" => "run_",
+            "approval_id" => "apr_",
             _ => "dep_",
         };
         let pattern = format!("^{prefix}[A-Za-z0-9_-]{{1,100}}$");
@@ -70,7 +71,16 @@ fn parameters(operation: &Operation) -> Vec<Value> {
         let schema: Value = serde_json::from_str(schema).unwrap_or_default();
         json!({ "name": name, "in": place, "description": summary, "schema": schema })
     });
-    in_path.chain(others).collect()
+    let key = (operation.method == "POST").then(|| {
+        json!({
+            "name": "idempotency-key",
+            "in": "header",
+            "description": "A name for this request: if it is sent again with the same key, nothing is done, and the \
+                            answer is the one of the first.",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
+        })
+    });
+    in_path.chain(others).chain(key).collect()
 }
 
 fn responses(operation: &Operation) -> Value {
@@ -78,21 +88,47 @@ fn responses(operation: &Operation) -> Value {
         Some(name) => json!({ "application/json": { "schema": reference(name) } }),
         None => json!({ "text/event-stream": { "schema": { "type": "string" } } }),
     };
-    let headers = json!({
-        "x-request-id": { "description": "Names the request.", "schema": { "type": "string" } },
-    });
+    let plain = headers(&[]);
     let mut responses = Map::new();
-    let success = json!({ "description": "Success.", "headers": headers, "content": content });
+    let (etag, replayed) = (operation.response == Some("Deployment"), operation.method == "POST");
+    let of_success = [etag.then_some("etag"), replayed.then_some("idempotent-replayed")];
+    let of_success: Vec<_> = of_success.into_iter().flatten().collect();
+    let success = json!({
+        "description": "Success.", "headers": headers(&of_success), "content": content,
+    });
     responses.insert(operation.success.to_string(), success);
-    for status in operation.errors.iter().chain(&[401, 403, 429, 500, 503]) {
+    let of_keys: &[u16] = if operation.method == "POST" { &[400, 409, 413] } else { &[] };
+    for status in operation.errors.iter().chain(of_keys).chain(&[401, 403, 429, 500, 503]) {
+        if *status == 304 {
+            let not_modified = json!({ "description": meaning(304), "headers": headers(&["etag"]) });
+            responses.insert("304".to_owned(), not_modified);
+            continue;
+        }
         let error = json!({
             "description": meaning(*status),
-            "headers": headers,
+            "headers": plain,
             "content": { "application/json": { "schema": reference("ErrorBody") } },
         });
         responses.insert(status.to_string(), error);
     }
     responses.into()
+}
+
+/// The headers of an answer: those that each can have, and some of its own.
+fn headers(own: &[&str]) -> Value {
+    let text = |description: &str| json!({ "description": description, "schema": { "type": "string" } });
+    let mut headers = json!({
+        "x-request-id": text("Names the request."),
+        "ratelimit-policy": text("The limit of requests of the key, if there is one."),
+        "ratelimit": text("What is left of the limit."),
+    });
+    for name in own {
+        headers[name] = text(match *name {
+            "etag" => "The entity tag of what is answered.",
+            _ => "`true` when the request was carried out before, and this is the answer that it got then.",
+        });
+    }
+    headers
 }
 
 fn reference(name: &str) -> Value {
@@ -101,12 +137,17 @@ fn reference(name: &str) -> Value {
 
 fn meaning(status: u16) -> &'static str {
     match status {
+        304 => "It is still what the caller knows.",
         400 => "`validation_error`: the body or the parameters are invalid.",
         401 => "`unauthorized`: the API key is missing, invalid or revoked.",
         402 => "`insufficient_credits`: the account has no credits left.",
         403 => "`forbidden`: the API key lacks the scope.",
         404 => "`not_found`: there is no such thing, or it belongs to somebody else.",
-        409 => "`deployment_not_ready` or `conflict`: not now; try again.",
+        409 => {
+            "`deployment_not_ready` or `conflict`: not now; try again. `idempotency_mismatch`: the key was used for \
+             another request."
+        }
+        412 => "`precondition_failed`: it is not what `If-Match` says; read it again.",
         413 => "`validation_error`: the body is too large.",
         422 => "`invalid_skill` or `invalid_secret_ref`: a skill or a secret cannot be used.",
         429 => "`rate_limited`: too much at once; wait and try again.",

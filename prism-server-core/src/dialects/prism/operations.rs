@@ -24,8 +24,16 @@ pub struct Operation {
     pub success: u16,
     /// The type of the answer; `None`: an event stream.
     pub response: Option<&'static str>,
-    /// The statuses of errors, besides 401, 403, 429 and 500, which every endpoint can answer with.
+    /// The other statuses, besides 401, 403, 429, 500 and 503, which every endpoint can answer with, and 400, 409 and
+    /// 413, which every `POST` can answer an idempotency key with.
     pub errors: &'static [u16],
+}
+
+impl Operation {
+    /// Whether it has parameters in its query.
+    pub(super) fn takes_query(&self) -> bool {
+        self.parameters.iter().any(|parameter| parameter.place == "query")
+    }
 }
 
 /// A parameter of a query, or a header.
@@ -56,6 +64,12 @@ const CURSOR: Parameter = query(
     "Where to go on: `next_cursor` of the page before.",
     r#"{"type":"string","minLength":1}"#,
 );
+const IF_MATCH: Parameter = Parameter {
+    name: "if-match",
+    place: "header",
+    summary: "Entity tags of what was read: if it is none of them any more, nothing is done.",
+    schema: r#"{"type":"string"}"#,
+};
 const PAGE: &[Parameter] = &[LIMIT, CURSOR];
 
 /// Every endpoint of the native API.
@@ -98,12 +112,17 @@ pub const OPERATIONS: &[Operation] = &[
         method: "GET",
         path: "/v1/deployments/{deployment_id}",
         scope: Scope::DeploymentsRead,
-        summary: "Reads a deployment.",
+        summary: "Reads a deployment; its entity tag is in the header `ETag`.",
         request: None,
-        parameters: &[],
+        parameters: &[Parameter {
+            name: "if-none-match",
+            place: "header",
+            summary: "Entity tags that are known: if it is one of them, the answer is 304, without a body.",
+            schema: r#"{"type":"string"}"#,
+        }],
         success: 200,
         response: Some("Deployment"),
-        errors: &[404],
+        errors: &[304, 400, 404],
     },
     Operation {
         id: "update_deployment",
@@ -112,10 +131,10 @@ pub const OPERATIONS: &[Operation] = &[
         scope: Scope::DeploymentsWrite,
         summary: "Changes a deployment; the change applies from the next run on.",
         request: Some("UpdateDeployment"),
-        parameters: &[],
+        parameters: &[IF_MATCH],
         success: 200,
         response: Some("Deployment"),
-        errors: &[400, 404, 409, 413, 422],
+        errors: &[400, 404, 409, 412, 413, 422],
     },
     Operation {
         id: "delete_deployment",
@@ -124,14 +143,17 @@ pub const OPERATIONS: &[Operation] = &[
         scope: Scope::DeploymentsWrite,
         summary: "Deletes a deployment with its workspace, threads, runs and events.",
         request: None,
-        parameters: &[query(
-            "retain_filesystem",
-            "Keep the workspace. Only `false` is supported.",
-            r#"{"type":"boolean","enum":[false],"default":false}"#,
-        )],
+        parameters: &[
+            query(
+                "retain_filesystem",
+                "Keep the workspace. Only `false` is supported.",
+                r#"{"type":"boolean","enum":[false],"default":false}"#,
+            ),
+            IF_MATCH,
+        ],
         success: 200,
         response: Some("DeletedDeployment"),
-        errors: &[400, 404, 409],
+        errors: &[400, 404, 409, 412],
     },
     Operation {
         id: "send_message",
@@ -309,5 +331,25 @@ pub const OPERATIONS: &[Operation] = &[
         success: 200,
         response: Some("Approval"),
         errors: &[400, 402, 404, 409, 413],
+    },
+    Operation {
+        id: "list_audit_entries",
+        method: "GET",
+        path: "/v1/audit-log",
+        scope: Scope::AuditRead,
+        summary: "Lists who changed what, newest first.",
+        request: None,
+        parameters: &[
+            LIMIT,
+            CURSOR,
+            query(
+                "deployment_id",
+                "Only changes of this deployment, which need not exist any more.",
+                r##"{"type":"string","pattern":"^dep_[A-Za-z0-9_-]{1,100}$"}"##,
+            ),
+        ],
+        success: 200,
+        response: Some("AuditEntryPage"),
+        errors: &[400],
     },
 ];

@@ -4,11 +4,13 @@ use axum::{
     Json,
     extract::{Path, State},
 };
+use http::StatusCode;
 use prism_types::{Page, Run};
 
 use super::{Call, Shared, deployment_id, encode, error::Answer, path_id};
 use crate::{
-    http::{cursor, detach::detached, query::Query},
+    domain::idempotency::Reply,
+    http::{change::Change, cursor, query::Query},
     service::runs,
 };
 
@@ -29,13 +31,15 @@ pub(super) async fn list(
 pub(super) async fn cancel(
     State(core): Shared,
     Path((id, run)): Path<(String, String)>,
-    call: Call,
-) -> Result<Json<Run>, Answer> {
+    change: Change,
+) -> Result<Reply, Answer> {
     let id = deployment_id(&id)?;
     let run = path_id(&run, "Run")?;
-    let (work_core, principal) = (core.clone(), call.principal);
-    let cancelled = detached(&core, async move { runs::cancel(&work_core, &principal, &id, &run).await });
-    Ok(Json(encode::run(cancelled.await?)))
+    let cancelled = change.carry_out(&core, |core, author| async move {
+        let tell = |run| Reply::json(StatusCode::OK, &encode::run(run));
+        runs::cancel(&core, &author, &id, &run, tell).await
+    });
+    Ok(cancelled.await?)
 }
 
 pub(super) async fn get(

@@ -9,39 +9,38 @@ use prism_types::{Page, Thread, ThreadSummary};
 
 use super::{Call, Shared, bodies, deployment_id, encode, error::Answer, path_id};
 use crate::{
-    http::{body::read_json, cursor, detach::detached, query::Query},
+    domain::idempotency::Reply,
+    http::{change::Change, cursor, query::Query},
     service::{deployments, threads},
 };
 
 pub(super) async fn create(
     State(core): Shared,
     Path(id): Path<String>,
-    call: Call,
-) -> Result<(StatusCode, Json<Thread>), Answer> {
+    mut change: Change,
+) -> Result<Reply, Answer> {
     let id = deployment_id(&id)?;
-    let (parts, body) = call.request.into_parts();
-    deployments::get(&core, &call.principal, &id).await?;
-    let title = bodies::create_thread(&read_json(&parts.headers, body).await?)?;
-    let (work_core, principal) = (core.clone(), call.principal);
-    let created =
-        detached(&core, async move { threads::create(&work_core, &principal, &id, title).await }).await?;
-    Ok((StatusCode::CREATED, Json(encode::thread(created, Vec::new()))))
+    deployments::get(&core, change.principal(), &id).await?;
+    let title = bodies::create_thread(&change.json().await?)?;
+    let created = change.carry_out(&core, |core, author| async move {
+        let tell = |view| Reply::json(StatusCode::CREATED, &encode::thread(view, Vec::new()));
+        threads::create(&core, &author, &id, title, tell).await
+    });
+    Ok(created.await?)
 }
 
 pub(super) async fn update(
     State(core): Shared,
     Path((id, thread)): Path<(String, String)>,
-    call: Call,
+    mut change: Change,
 ) -> Result<Json<Thread>, Answer> {
     let id = deployment_id(&id)?;
     let thread = path_id(&thread, "Thread")?;
-    let (parts, body) = call.request.into_parts();
-    threads::find(&core, &call.principal, &id, &thread).await?;
-    let title = bodies::update_thread(&read_json(&parts.headers, body).await?)?;
-    let (work_core, principal) = (core.clone(), call.principal);
-    let updated = detached(&core, async move {
-        threads::rename(&work_core, &principal, &id, &thread, title).await?;
-        threads::get(&work_core, &principal, &id, &thread).await
+    threads::find(&core, change.principal(), &id, &thread).await?;
+    let title = bodies::update_thread(&change.json().await?)?;
+    let updated = change.carry_out(&core, |core, author| async move {
+        threads::rename(&core, &author, &id, &thread, title).await?;
+        threads::get(&core, &author.principal, &id, &thread).await
     });
     let (view, messages) = updated.await?;
     Ok(Json(encode::thread(view, messages)))

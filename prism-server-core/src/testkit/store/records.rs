@@ -10,8 +10,10 @@ use prism_types::{
 use crate::{
     domain::{
         approval::{Approval, ApprovalState},
+        audit::AuditEntry,
         deployment::{AgentSpec, Deployment, DeploymentState},
         event::NewEvent,
+        idempotency::KeptReply,
         instance::{Instance, InstanceState},
         message::Message,
         run::{Run, RunState},
@@ -42,6 +44,32 @@ pub fn tenant(number: u32) -> Tenant {
         used: Usage::default(),
         created_at: at(number),
         revision: 0,
+    }
+}
+
+/// An answer that a tenant's key with this number keeps.
+pub fn reply(tenant: u32, number: u32) -> KeptReply {
+    KeptReply {
+        tenant_id: id("ten_", tenant),
+        key: format!("key-{number}").parse().unwrap(),
+        fingerprint: [1; 32],
+        sealed: vec![0, 1, 2],
+        created_at: at(number),
+    }
+}
+
+/// An entry of a tenant's audit log, of a change to one of its deployments.
+pub fn audit_entry(tenant: u32, deployment: u32, number: u32) -> AuditEntry {
+    AuditEntry {
+        id: id("aud_", number),
+        tenant_id: id("ten_", tenant),
+        deployment_id: Some(id("dep_", deployment)),
+        actor: "key_1".to_owned(),
+        operation: "update_deployment".to_owned(),
+        subject: "dep_1".to_owned(),
+        fields: vec!["name".to_owned(), "model".to_owned()],
+        request_id: Some("req_1".to_owned()),
+        created_at: at(number),
     }
 }
 

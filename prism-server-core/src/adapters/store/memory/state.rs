@@ -6,15 +6,18 @@
 use std::collections::BTreeMap;
 
 use prism_types::{
-    ApiKeyId, ApprovalId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId, Timestamp,
+    ApiKeyId, ApprovalId, AuditEntryId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId,
+    Timestamp,
 };
 
 use super::super::storable;
 use crate::{
     domain::{
         approval::{Approval, Resolution},
+        audit::AuditEntry,
         deployment::{AgentSpec, Deployment},
         event::{LoggedEvent, NewEvent},
+        idempotency::{IdempotencyKey, KeptReply},
         instance::Instance,
         message::Message,
         run::{Run, RunState},
@@ -23,7 +26,7 @@ use crate::{
         tenant::{ApiKey, Metered, Tenant},
         thread::Thread,
     },
-    ports::{Commit, StoreError, StoreResult, Write},
+    ports::{Commit, Expiring, StoreError, StoreResult, Write},
 };
 
 /// Everything that is kept.
@@ -43,6 +46,8 @@ pub(super) struct State {
     pub(super) messages: BTreeMap<(ThreadId, u64), Message>,
     pub(super) runs: BTreeMap<RunId, Run>,
     pub(super) approvals: BTreeMap<ApprovalId, Approval>,
+    pub(super) replies: BTreeMap<(TenantId, IdempotencyKey), KeptReply>,
+    pub(super) audit_entries: BTreeMap<(TenantId, AuditEntryId), AuditEntry>,
     pub(super) events: BTreeMap<(DeploymentId, u64), LoggedEvent>,
 }
 
@@ -191,6 +196,15 @@ impl Change<'_> {
             }
             Write::CancelRun(id) => self.cancel_run(&id),
             Write::ResolveApproval(id, resolution, at) => self.resolve_approval(id, resolution, at),
+            Write::KeepReply(reply) => self.keep_reply(reply),
+            Write::InsertAuditEntry(entry) => {
+                let key = (entry.tenant_id.clone(), entry.id.clone());
+                self.insert("audit entry", |state| &mut state.audit_entries, key, entry)
+            }
+            Write::Expire(records, before, count) => {
+                self.expire(records, before, count as usize);
+                Ok(())
+            }
             Write::Append(event) => self.append(event),
             Write::TrimEvents(deployment, count) => {
                 let oldest = self.state.events_after(&deployment, 0).take(count as usize);
@@ -373,6 +387,33 @@ impl Change<'_> {
         Ok(())
     }
 
+    fn keep_reply(&mut self, reply: KeptReply) -> StoreResult<()> {
+        let key = (reply.tenant_id.clone(), reply.key.clone());
+        let before = self.state.replies.get(&key);
+        if before.is_some_and(|before| !before.has_expired(reply.created_at)) {
+            return Err(StoreError::Conflict("reply"));
+        }
+        self.put(|state| &mut state.replies, key, reply);
+        Ok(())
+    }
+
+    fn expire(&mut self, records: Expiring, before: Timestamp, count: usize) {
+        match records {
+            Expiring::Replies => {
+                let keys = oldest(&self.state.replies, |reply| reply.created_at, before, count);
+                for key in &keys {
+                    self.remove(|state| &mut state.replies, key);
+                }
+            }
+            Expiring::AuditEntries => {
+                let keys = oldest(&self.state.audit_entries, |entry| entry.created_at, before, count);
+                for key in &keys {
+                    self.remove(|state| &mut state.audit_entries, key);
+                }
+            }
+        }
+    }
+
     fn append(&mut self, event: NewEvent) -> StoreResult<()> {
         let deployment = event.deployment_id.clone();
         let last = self.state.last_sequences.get(&deployment).copied();
@@ -407,6 +448,19 @@ impl Change<'_> {
     fn thread(&self, id: &ThreadId) -> StoreResult<Thread> {
         self.state.threads.get(id).cloned().ok_or(StoreError::Missing("thread"))
     }
+}
+
+/// The keys of the oldest records that were made before an instant.
+fn oldest<K: Ord + Clone, V>(
+    table: &BTreeMap<K, V>,
+    created_at: impl Fn(&V) -> Timestamp,
+    before: Timestamp,
+    count: usize,
+) -> Vec<K> {
+    let outdated = table.iter().map(|(key, value)| (created_at(value), key));
+    let mut outdated: Vec<_> = outdated.filter(|(created_at, _)| *created_at < before).collect();
+    outdated.sort();
+    outdated.into_iter().take(count).map(|(_, key)| key.clone()).collect()
 }
 
 /// The record to update, when it exists and has the revision that was read.

@@ -39,7 +39,9 @@ mod writer;
 use std::{path::Path, sync::Arc};
 
 use futures::FutureExt as _;
-use prism_types::{ApprovalId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId};
+use prism_types::{
+    ApprovalId, AuditEntryId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId, Timestamp,
+};
 use rusqlite::params;
 
 use self::{readers::Readers, writer::Writer};
@@ -47,8 +49,10 @@ use super::Listener;
 use crate::{
     domain::{
         approval::Approval,
+        audit::AuditEntry,
         deployment::{AgentSpec, Deployment, DeploymentState},
         event::LoggedEvent,
+        idempotency::{IdempotencyKey, KeptReply},
         instance::Instance,
         message::Message,
         run::Run,
@@ -57,7 +61,7 @@ use crate::{
         tenant::{ApiKey, Tenant},
         thread::Thread,
     },
-    ports::{AppendListener, BoxFuture, Commit, DeploymentFilter, ListQuery, Store, StoreResult},
+    ports::{AppendListener, BoxFuture, Commit, DeploymentFilter, Expiring, ListQuery, Store, StoreResult},
 };
 
 /// A store in one SQLite file. Dropping it answers the last commits and closes the file.
@@ -310,6 +314,47 @@ impl Store for SqliteStore {
         let after = lower(after);
         self.scan(move |connection| {
             rows::all(connection, queries::ALL_PENDING_APPROVALS, params![after, limit])
+        })
+    }
+
+    fn kept_reply<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        key: &'a IdempotencyKey,
+    ) -> BoxFuture<'a, StoreResult<Option<KeptReply>>> {
+        let key = params![tenant.as_str(), key.as_str()];
+        self.point(|connection| rows::one(connection, queries::KEPT_REPLY, key))
+    }
+
+    fn audit_entries<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        deployment: Option<&'a DeploymentId>,
+        query: ListQuery<AuditEntryId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<AuditEntry>>> {
+        let (tenant, deployment) = (tenant.clone(), deployment.cloned());
+        self.scan(move |connection| {
+            let (tenant, before, limit) = (tenant.as_str(), upper(&query), query.limit);
+            match deployment {
+                None => rows::all(connection, queries::AUDIT_ENTRIES, params![tenant, before, limit]),
+                Some(deployment) => rows::all(
+                    connection,
+                    queries::AUDIT_ENTRIES_OF_DEPLOYMENT,
+                    params![tenant, before, limit, deployment.as_str()],
+                ),
+            }
+        })
+    }
+
+    fn has_before(&self, records: Expiring, before: Timestamp) -> BoxFuture<'_, StoreResult<bool>> {
+        let before = params![before.as_millis()];
+        self.point(|connection| match records {
+            Expiring::Replies => {
+                Ok(rows::one::<KeptReply>(connection, queries::OLD_REPLY, before)?.is_some())
+            }
+            Expiring::AuditEntries => {
+                Ok(rows::one::<AuditEntry>(connection, queries::OLD_AUDIT_ENTRY, before)?.is_some())
+            }
         })
     }
 

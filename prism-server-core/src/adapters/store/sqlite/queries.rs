@@ -40,6 +40,12 @@ macro_rules! columns {
     (approvals) => {
         "id, deployment_id, run_id, summary, answer, created_at, resolved_at, state"
     };
+    (replies) => {
+        "tenant_id, key, fingerprint, sealed, created_at"
+    };
+    (audit_entries) => {
+        "id, tenant_id, deployment_id, actor, operation, subject, fields, request_id, created_at"
+    };
     (events) => {
         "deployment_id, sequence, run_id, thread_id, name, data, created_at"
     };
@@ -92,6 +98,13 @@ queries! {
     PENDING_APPROVALS: approvals
         "WHERE deployment_id = ?1 AND id < ?2 AND resolved_at IS NULL ORDER BY id DESC LIMIT ?3";
     ALL_PENDING_APPROVALS: approvals "WHERE resolved_at IS NULL AND id > ?1 ORDER BY id LIMIT ?2";
+    KEPT_REPLY: replies "WHERE tenant_id = ?1 AND key = ?2";
+    OLD_REPLY: replies "WHERE created_at < ?1 ORDER BY created_at LIMIT 1";
+    AUDIT_ENTRIES: audit_entries "WHERE tenant_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    AUDIT_ENTRIES_OF_DEPLOYMENT: audit_entries
+        "INDEXED BY audit_entries_of_deployment
+         WHERE tenant_id = ?1 AND deployment_id = ?4 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    OLD_AUDIT_ENTRY: audit_entries "WHERE created_at < ?1 ORDER BY created_at LIMIT 1";
     LAST_SEQUENCE: heads "WHERE deployment_id = ?1";
     EVENTS: events "WHERE deployment_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
     // Without being told, SQLite would take the log's primary key and pass over the events of all other runs.
@@ -151,6 +164,12 @@ mod tests {
             (APPROVALS, "approvals_of_deployment (deployment_id=? AND id<?)"),
             (PENDING_APPROVALS, "approvals_pending (deployment_id=? AND id<?)"),
             (ALL_PENDING_APPROVALS, "all_approvals_pending (id>?)"),
+            (OLD_REPLY, "replies_by_age (created_at<?)"),
+            (
+                AUDIT_ENTRIES_OF_DEPLOYMENT,
+                "audit_entries_of_deployment (tenant_id=? AND deployment_id=? AND id<?)",
+            ),
+            (OLD_AUDIT_ENTRY, "audit_entries_by_age (created_at<?)"),
             (RUN_EVENTS, "events_of_run (run_id=? AND deployment_id=? AND sequence>?)"),
         ] {
             let plan = format!("EXPLAIN QUERY PLAN {sql}");

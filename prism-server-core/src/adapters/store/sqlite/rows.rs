@@ -13,8 +13,10 @@ use super::{super::EventPage, errors::failed};
 use crate::{
     domain::{
         approval::{Approval, ApprovalState, Decision},
+        audit::AuditEntry,
         deployment::{AgentSpec, Deployment, DeploymentState},
         event::{LoggedEvent, NewEvent},
+        idempotency::KeptReply,
         instance::{Instance, InstanceState},
         message::Message,
         run::{Run, RunState},
@@ -152,6 +154,38 @@ impl Columns<'_> {
     fn unreadable(&self, at: usize) -> StoreError {
         let column = self.row.as_ref().column_name(at).unwrap_or("?");
         StoreError::Failed(format!("{}.{column} holds a value that cannot be read", self.table))
+    }
+}
+
+impl Record for KeptReply {
+    const TABLE: &'static str = "replies";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            tenant_id: columns.parsed(0)?,
+            key: columns.parsed(1)?,
+            fingerprint: columns.get(2)?,
+            sealed: columns.get(3)?,
+            created_at: columns.instant(4)?,
+        })
+    }
+}
+
+impl Record for AuditEntry {
+    const TABLE: &'static str = "audit_entries";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            id: columns.parsed(0)?,
+            tenant_id: columns.parsed(1)?,
+            deployment_id: columns.parsed_or_null(2)?,
+            actor: columns.get(3)?,
+            operation: columns.get(4)?,
+            subject: columns.get(5)?,
+            fields: columns.json(6)?,
+            request_id: columns.get(7)?,
+            created_at: columns.instant(8)?,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! An insert that belongs to something looks for it in the same statement (`INSERT .. SELECT .. WHERE EXISTS`).
 
 mod accounts;
+mod changes;
 mod conversations;
 mod deployments;
 
@@ -46,6 +47,9 @@ pub(super) fn apply(connection: &Connection, write: Write, events: &mut Vec<Logg
         Write::ResolveApproval(id, resolution, at) => {
             conversations::resolve_approval(connection, &id, &resolution, at)
         }
+        Write::KeepReply(reply) => changes::keep_reply(connection, &reply),
+        Write::InsertAuditEntry(entry) => changes::insert_audit_entry(connection, &entry),
+        Write::Expire(records, before, count) => changes::expire(connection, records, before, count),
         Write::Append(event) => {
             events.push(conversations::append(connection, event)?);
             Ok(())

@@ -1,0 +1,96 @@
+//! A request that changes something.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+};
+
+use axum::{body::Body, extract::Request};
+use http::{HeaderMap, request::Parts};
+use serde_json::Value;
+
+use super::{body::read_json, detach::detached, idempotency::Turn};
+use crate::{
+    core::Core,
+    domain::tenant::Principal,
+    error::{Error, Result},
+    service::author::Author,
+};
+
+/// A request that changes something, let in.
+pub(crate) struct Change {
+    admitted: Admitted,
+    pub(crate) parts: Parts,
+    body: Body,
+}
+
+/// What the gate leaves in the extensions of a request that it lets in, to be taken once.
+#[derive(Clone)]
+pub(crate) struct Admission(Arc<Mutex<Option<Admitted>>>);
+
+struct Admitted {
+    author: Author,
+    turn: Option<Turn>,
+}
+
+impl Admission {
+    pub(crate) fn new(author: Author, turn: Option<Turn>) -> Self {
+        Self(Arc::new(Mutex::new(Some(Admitted { author, turn }))))
+    }
+}
+
+impl Change {
+    /// The request that the gate has let in.
+    ///
+    /// # Errors
+    /// When it came past the gate, which no router allows.
+    pub(crate) fn of(mut request: Request) -> Result<Self> {
+        let admission = request.extensions_mut().remove::<Admission>();
+        let admitted = admission.and_then(|admission| admission.0.lock().ok()?.take());
+        let admitted = admitted.ok_or_else(|| Error::internal("an endpoint was reached past its gate"))?;
+        let (parts, body) = request.into_parts();
+        Ok(Self { admitted, parts, body })
+    }
+
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.admitted.author.principal
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// The body, as JSON. It can be read once.
+    ///
+    /// # Errors
+    /// See [`read_json`].
+    pub(crate) async fn json(&mut self) -> Result<Value> {
+        let body = read_json(&self.parts.headers, std::mem::take(&mut self.body)).await?;
+        self.admitted.author.set_fields(&body);
+        Ok(body)
+    }
+
+    /// Makes the change, in a task of its own.
+    ///
+    /// # Errors
+    /// The work's.
+    pub(crate) async fn carry_out<T, Work>(
+        self,
+        core: &Arc<Core>,
+        work: impl FnOnce(Arc<Core>, Author) -> Work + Send + 'static,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: Future<Output = Result<T>> + Send + 'static,
+    {
+        let Admitted { author, turn } = self.admitted;
+        let work = work(core.clone(), author);
+        detached(core, async move {
+            let done = work.await;
+            // Whoever waits with the same key finds the answer now.
+            drop(turn);
+            done
+        })
+        .await
+    }
+}

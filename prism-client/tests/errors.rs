@@ -32,6 +32,8 @@ fn truths(error: &Error) -> Vec<&'static str> {
         ("not_found", error.is_not_found()),
         ("not_ready", error.is_not_ready()),
         ("conflict", error.is_conflict()),
+        ("idempotency_mismatch", error.is_idempotency_mismatch()),
+        ("precondition_failed", error.is_precondition_failed()),
         ("validation", error.is_validation()),
         ("invalid_skill", error.is_invalid_skill()),
         ("invalid_secret_ref", error.is_invalid_secret_ref()),
@@ -58,6 +60,8 @@ async fn every_code_of_the_server_has_its_question() {
         (405, "method_not_allowed", &[]),
         (409, "deployment_not_ready", &["not_ready"]),
         (409, "conflict", &["conflict", "retryable"]),
+        (409, "idempotency_mismatch", &["idempotency_mismatch"]),
+        (412, "precondition_failed", &["precondition_failed"]),
         (413, "validation_error", &["validation"]),
         (422, "invalid_skill", &["invalid_skill"]),
         (422, "invalid_secret_ref", &["invalid_secret_ref"]),
@@ -78,7 +82,7 @@ async fn every_code_of_the_server_has_its_question() {
             format!("GET /v1/deployments/dep_7xK9s2: {status} {code}: about {code} (request req_7)")
         );
     }
-    assert_eq!(ErrorCode::KNOWN.len(), 13, "a new code needs a line above");
+    assert_eq!(ErrorCode::KNOWN.len(), 15, "a new code needs a line above");
 }
 
 #[tokio::test]

@@ -186,6 +186,16 @@ impl Error {
         self.code() == Some(&ErrorCode::Conflict)
     }
 
+    /// 409: the idempotency key was used for another request. Use a new key for each request.
+    pub fn is_idempotency_mismatch(&self) -> bool {
+        self.code() == Some(&ErrorCode::IdempotencyMismatch)
+    }
+
+    /// 412: the thing is not what `if_match` said; somebody changed it. Read it again and decide again.
+    pub fn is_precondition_failed(&self) -> bool {
+        self.is_refusal(&ErrorCode::PreconditionFailed, 412)
+    }
+
     /// 400 or 413: the body or the parameters are invalid or too large. Mend what
     /// [`ErrorBody::problems`] names; the same request fails again.
     pub fn is_validation(&self) -> bool {

@@ -18,6 +18,7 @@
 //! | [`adapters`] | implementations of the ports |
 //! | `http` | what all dialects share |
 //! | [`dialects`] | the wire forms |
+//! | `telemetry` | what operators see of all this |
 //!
 //! What is written is written before it is told: a stream is only ever a reader of the log, so a lost
 //! connection, a slow reader or a restart costs a delay and never an event.
@@ -35,6 +36,7 @@ mod ids;
 mod outbound;
 pub mod ports;
 mod service;
+mod telemetry;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 
@@ -43,3 +45,4 @@ pub use core::Settings;
 pub use error::{Error, ErrorKind, Result};
 pub use http::{Authenticator, TrustedPrincipal};
 pub use outbound::{InvalidProvider, Prices, Provider};
+pub use telemetry::describe_metrics;

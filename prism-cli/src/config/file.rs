@@ -21,6 +21,7 @@ pub(super) struct File {
     pub(super) default_model: Option<String>,
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,
+    pub(super) metrics_listen: Option<String>,
     pub(super) sandboxes: Option<Vec<SandboxKind>>,
     pub(super) limits: Limits,
     pub(super) docker: Docker,

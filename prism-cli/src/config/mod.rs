@@ -83,6 +83,11 @@ pub(crate) struct Flags {
     /// How to write the log, which goes to standard error. [default: text]
     #[arg(long, value_name = "FORMAT", env = "PRISM_LOG_FORMAT", hide_env_values = true, value_enum)]
     pub(crate) log_format: Option<LogFormat>,
+
+    /// An address and port of their own for metrics in Prometheus' form, at /metrics, without a key; port 0 takes a
+    /// free one. [default: nowhere]
+    #[arg(long, value_name = "ADDRESS", env = "PRISM_METRICS_LISTEN", hide_env_values = true)]
+    pub(crate) metrics_listen: Option<String>,
 }
 
 /// A kind of sandbox for agents.
@@ -115,6 +120,8 @@ pub(crate) struct Config {
     pub(crate) default_model: Option<String>,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
+    /// `None`: no metrics.
+    pub(crate) metrics_listen: Option<String>,
     /// `None`: as the machine has it.
     pub(crate) sandboxes: Option<Vec<SandboxKind>>,
     pub(crate) limits: Limits,
@@ -176,6 +183,7 @@ impl Config {
             default_model: flags.default_model.or(file.default_model),
             log: flags.log.or(file.log).unwrap_or_else(|| LOG.to_owned()),
             log_format: flags.log_format.or(file.log_format).unwrap_or_default(),
+            metrics_listen: flags.metrics_listen.or(file.metrics_listen),
             sandboxes: flags.sandboxes.or(file.sandboxes).map(checked_sandboxes).transpose()?,
             limits: file.limits,
             docker: file.docker,
@@ -283,6 +291,7 @@ mod tests {
             sandboxes: Some(vec![SandboxKind::Process]),
             log: Some("warn".into()),
             log_format: Some(LogFormat::Text),
+            metrics_listen: Some("127.0.0.1:3".into()),
         };
         let config = Config::merge(flags, file()).unwrap();
         assert_eq!(config.listen, "127.0.0.1:2");
@@ -290,6 +299,7 @@ mod tests {
         assert_eq!(config.public_url.as_deref(), Some("https://flag.example/api"));
         assert_eq!(config.default_model.as_deref(), Some("flag/model"));
         assert_eq!((config.log.as_str(), config.log_format), ("warn", LogFormat::Text));
+        assert_eq!(config.metrics_listen.as_deref(), Some("127.0.0.1:3"));
         assert_eq!(config.sandboxes, Some(vec![SandboxKind::Process]));
     }
 

@@ -3,8 +3,11 @@
 mod connections;
 mod first_start;
 mod logging;
+mod metrics;
 pub(crate) mod sandboxes;
 mod signals;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -43,6 +46,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Open connections, unless the configuration says otherwise.
 const CONNECTIONS: usize = 20_000;
 
+/// Open connections to the metrics.
+const METRICS_CONNECTIONS: usize = 16;
+
 /// What a configuration file can say, for the help text.
 const FILE: &str = r#"The configuration file, with every key there is and its default:
   listen = "127.0.0.1:8080"
@@ -52,6 +58,7 @@ const FILE: &str = r#"The configuration file, with every key there is and its de
   sandboxes = ["docker"]               # default: docker where an engine is reachable, else process
   log = "info"
   log_format = "text"
+  metrics_listen = "127.0.0.1:9464"    # Prometheus metrics at /metrics there, without a key; default: nowhere
 
   [limits]                             # all at least 1
   requests_per_second = 50             # of one API key; default: no limit
@@ -78,7 +85,8 @@ const FILE: &str = r#"The configuration file, with every key there is and its de
 
 /// Run a server.
 ///
-/// When it takes requests it prints `prism listening on http://ADDRESS:PORT` on standard output. The first start
+/// When it takes requests it prints `prism listening on http://ADDRESS:PORT` on standard output, and then where metrics
+/// are, if they are. The first start
 /// on a data directory creates the tenant `default` and an API key, which is printed once; PRISM_BOOTSTRAP_API_KEY
 /// gives a key of your own instead (24 to 512 visible ASCII characters). Secrets are sealed with the master key in
 /// PRISM_MASTER_KEY (32 bytes in base64), or else with the one in the data directory's `master.key`.
@@ -95,7 +103,7 @@ pub(crate) struct Arguments {
 /// Serves until a signal comes.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = Config::resolve(arguments.flags)?;
-    logging::start(&config.log, config.log_format)?;
+    let _log = logging::start(&config.log, config.log_format)?;
     let data = DataDir::create(&config.data_dir)?;
     let _lock = data.lock()?;
     let secret_box = data.secret_box()?;
@@ -122,13 +130,27 @@ async fn serve(
     let mut signals = Signals::listen()?;
     let listener = listen(&config.listen).await?;
     let address = listener.local_addr().map_err(|error| cannot_listen(&config.listen, &error))?;
+    let metrics = match &config.metrics_listen {
+        Some(address) => Some((listen(address).await?, metrics::start()?)),
+        None => None,
+    };
     let plane = control_plane(config, data, store, secret_box).await?;
     let new_key = first_start::prepare(&plane.admin()).await?;
 
     let limit = config.limits.connections.map_or(CONNECTIONS, NonZeroUsize::get);
-    let connections = Connections::accept(listener, plane.router().merge(plane.health_router()), limit);
+    let router = plane.router().merge(plane.health_router());
+    #[cfg(feature = "otel")]
+    let router = traces::continued(router);
+    let connections = Connections::accept(listener, router, limit);
+    let metrics_address = metrics.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
+    let metrics =
+        metrics.map(|(listener, router)| Connections::accept(listener, router, METRICS_CONNECTIONS));
     let mut engine = tokio::spawn(plane.run());
-    announce(address, new_key.as_ref().map(|key| first_start::welcome(&reachable(address), key)));
+    announce(
+        address,
+        metrics_address,
+        new_key.as_ref().map(|key| first_start::welcome(&reachable(address), key)),
+    );
 
     tokio::select! {
         signal = signals.next() => tracing::info!(signal, "stopping"),
@@ -137,6 +159,9 @@ async fn serve(
     plane.shutdown();
     let drained = timeout(DRAIN, async {
         connections.close().await;
+        if let Some(metrics) = metrics {
+            metrics.close().await;
+        }
         // A panic of the engine was logged by whoever panicked.
         let _ = engine.await;
     });
@@ -228,8 +253,9 @@ fn reachable(address: SocketAddr) -> String {
 }
 
 /// Tells whoever started the server. That nobody listens is no reason to stop.
-fn announce(address: SocketAddr, welcome: Option<String>) {
-    let lines = [Some(format!("prism listening on http://{address}")), welcome];
+fn announce(address: SocketAddr, metrics: Option<SocketAddr>, welcome: Option<String>) {
+    let metrics = metrics.map(|address| format!("prism metrics on http://{address}/metrics"));
+    let lines = [Some(format!("prism listening on http://{address}")), metrics, welcome];
     for text in lines.into_iter().flatten() {
         if output::line(&text).is_err() {
             tracing::warn!("standard output is closed; the address is {address}");

@@ -9,11 +9,13 @@ use std::{
     collections::BTreeMap,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use futures::FutureExt;
 use prism_types::{DeploymentId, InstanceId};
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 
 use super::{
     SWEEP_PAGE,
@@ -28,6 +30,7 @@ use crate::{
     },
     error::{Error, Result},
     ports::{Commit, StoreError, Write},
+    telemetry,
 };
 
 /// Events removed in one commit, so that other writers need not wait long.
@@ -141,7 +144,8 @@ impl Provisioner {
         let this = self.clone();
         self.core.tasks.spawn(async move {
             loop {
-                let work = AssertUnwindSafe(this.reconcile(&id)).catch_unwind();
+                let span = tracing::info_span!("deployment", id = %id);
+                let work = AssertUnwindSafe(this.reconcile(&id).instrument(span)).catch_unwind();
                 let outcome = this.core.shutdown.run_until_cancelled(work).await;
                 match outcome {
                     None => return,
@@ -178,7 +182,10 @@ impl Provisioner {
     async fn provision(&self, deployment: Deployment) -> Result<()> {
         let core = self.core.as_ref();
         let spec = spec(core, &deployment).await?;
-        let (command, happened) = match self.agents.start(core, &deployment, &spec).await {
+        let begun = Instant::now();
+        let started = self.agents.start(core, &deployment, &spec).await;
+        telemetry::provisioned(started.is_ok(), begun.elapsed());
+        let (command, happened) = match started {
             Ok(_) => (DeploymentCommand::BecomeReady, InstanceCommand::Started),
             Err(failure) => (DeploymentCommand::Fail(failure), InstanceCommand::Failed),
         };

@@ -17,6 +17,7 @@ use std::{
 use futures::{FutureExt, StreamExt};
 use prism_types::{MessageRole, RunId};
 use tokio::sync::{Notify, mpsc};
+use tracing::Instrument as _;
 
 use super::{
     SWEEP_PAGE,
@@ -36,6 +37,7 @@ use crate::{
     error::{ErrorKind, Result, failure},
     ports::{HarnessEvent, HarnessStep, RunInput, StoreError, UserMessage},
     service::runs,
+    telemetry::{self, Lasting},
 };
 
 /// Most steps of one commit.
@@ -95,8 +97,10 @@ impl Drivers {
     fn spawn(self: &Arc<Self>, id: RunId, wake: Arc<Notify>) {
         let this = self.clone();
         self.core.tasks.spawn(async move {
+            let _counted = Lasting::run();
             let shutdown = this.core.shutdown.clone();
-            shutdown.run_until_cancelled(this.work(&id, &wake)).await;
+            let span = tracing::info_span!("run", id = %id);
+            shutdown.run_until_cancelled(this.work(&id, &wake).instrument(span)).await;
         });
     }
 
@@ -294,6 +298,7 @@ impl<'a> Drive<'a> {
                 return Ok(ended);
             }
             if let Some(reason) = lost {
+                telemetry::agent_lost();
                 tracing::warn!(run = %self.log.run.id, reason, "a run lost its agent");
                 return Ok(Ended::Lost);
             }

@@ -24,6 +24,7 @@ use crate::{
     domain::event::{LoggedEvent, event_id},
     http::sse,
     ports::AppendListener,
+    telemetry,
 };
 
 pub(crate) use subscription::{EventFilter, Subscription, frames};
@@ -84,6 +85,7 @@ impl EventLog {
 
 impl AppendListener for EventLog {
     fn appended(&self, events: &[LoggedEvent]) {
+        telemetry::appended(events);
         let same_log = |a: &LoggedEvent, b: &LoggedEvent| a.event.deployment_id == b.event.deployment_id;
         for events in events.chunk_by(same_log) {
             let tail = lock(&self.tails).get(&events[0].event.deployment_id).cloned();

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 
+use tracing::Instrument as _;
+
 use crate::{
     core::Core,
     error::{Error, Result},
@@ -12,5 +14,5 @@ pub(crate) async fn detached<T: Send + 'static>(
     core: &Core,
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
-    core.tasks.spawn(work).await.unwrap_or_else(|error| Err(Error::internal(error)))
+    core.tasks.spawn(work.in_current_span()).await.unwrap_or_else(|error| Err(Error::internal(error)))
 }

@@ -3,6 +3,7 @@
 use axum::{extract::Request, middleware::Next, response::Response};
 use http::{HeaderName, HeaderValue};
 use prism_types::RequestId;
+use tracing::Instrument as _;
 
 use crate::ids::NewId;
 
@@ -14,9 +15,15 @@ pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
     let given = request.headers().get(&HEADER).filter(|id| is_fit(id)).cloned();
     let id = given.unwrap_or_else(new_id);
     request.headers_mut().insert(HEADER, id.clone());
-    let mut response = next.run(request).await;
+    let span = tracing::info_span!("request", id = %shown(&id), method = %request.method());
+    let mut response = next.run(request).instrument(span).await;
     response.headers_mut().insert(HEADER, id);
     response
+}
+
+/// A fit id is visible ASCII.
+fn shown(id: &HeaderValue) -> &str {
+    id.to_str().unwrap_or_default()
 }
 
 fn is_fit(id: &HeaderValue) -> bool {

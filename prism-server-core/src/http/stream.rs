@@ -25,6 +25,7 @@ use crate::{
     domain::event::event_id,
     event_log::{Entry, Subscription, frames},
     ports::StoreResult,
+    telemetry::Lasting,
 };
 
 /// A response that follows a subscription until the client goes away, the log is closed or the server shuts
@@ -53,6 +54,7 @@ fn follow(core: Arc<Core>, subscription: Subscription) -> impl Stream<Item = Byt
         shutdown: Box::pin(core.shutdown.clone().cancelled_owned()),
         timer: Box::pin(sleep(heartbeat)),
         last_sent: Instant::now(),
+        _counted: Lasting::stream(),
     };
     stream::unfold(Some(follower), |follower| async {
         let mut follower = follower?;
@@ -74,6 +76,7 @@ struct Follower {
     shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
     timer: Pin<Box<Sleep>>,
     last_sent: Instant,
+    _counted: Lasting,
 }
 
 impl Follower {

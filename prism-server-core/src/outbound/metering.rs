@@ -9,6 +9,7 @@ use super::{Agent, Gateway, Prices, usage::UsageReader};
 use crate::{
     domain::tenant::Metered,
     ports::{Commit, Store, StoreError, Write},
+    telemetry,
 };
 
 /// Waits between tries to write; after the last one it is given up.
@@ -55,6 +56,7 @@ impl Drop for Meter {
         }
         let (input_tokens, output_tokens) = self.usage.tokens(self.request);
         let credits = self.prices.credits(input_tokens, output_tokens);
+        telemetry::metered(input_tokens, output_tokens);
         let metered = Metered { input_tokens, output_tokens, credits };
         let (store, tenant) = (self.gateway.store.clone(), self.tenant.clone());
         let recorded = async move { record(store.as_ref(), tenant, metered).await };

@@ -33,6 +33,7 @@ use crate::{
     domain::limits,
     error::failure,
     ports::{EgressBody, EgressRequest, Reach},
+    telemetry,
 };
 
 /// Headers of a request that are passed on.
@@ -73,6 +74,7 @@ pub(super) async fn chat_completions(
     let meter = Meter::new(&agent, provider.cost(), body.len());
     let sent = agent.gateway.egress.send(request(provider, &headers, body)).await;
     drop(held);
+    telemetry::model_called(sent.as_ref().ok().map(|answer| answer.status().as_u16()));
     let answer = match sent {
         Ok(answer) => answer,
         Err(error) => {

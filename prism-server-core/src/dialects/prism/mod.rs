@@ -18,7 +18,7 @@ mod runs;
 mod skills;
 mod threads;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
@@ -44,6 +44,7 @@ use crate::{
         request_id,
     },
     service::author::{Author, claim},
+    telemetry,
 };
 
 use error::Answer;
@@ -115,6 +116,7 @@ struct Gate {
 
 /// Lets a request in whose caller is known, has the scope and is not too fast.
 async fn enter(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
     let (parts, body) = request.into_parts();
     let mut left = None;
     let principal = async {
@@ -141,6 +143,9 @@ async fn enter(State(gate): State<Gate>, request: Request, next: Next) -> Respon
     if let (Some(limit), Some(left)) = (&gate.rate_limit, left) {
         limit.tell(left, response.headers_mut());
     }
+    let status = response.status().as_u16();
+    telemetry::answered(gate.operation.id, status, begun);
+    tracing::debug!(operation = gate.operation.id, status, took = ?begun.elapsed(), "answered");
     response
 }
 

@@ -39,6 +39,7 @@ use crate::{
         variables::{self, Part},
     },
     ports::{EgressBody, EgressRequest, Reach},
+    telemetry,
 };
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -143,7 +144,9 @@ impl Agent {
         let headers = self.headers(server, headers, &method).await?;
         let url = Url::parse(&server.url).map_err(|_| unanswered(name, "its URL is not valid"))?;
         let request = EgressRequest { reach: Reach::Public, method, url, headers, body };
-        let sent = self.gateway.egress.send(request).await.map_err(|error| unanswered(name, error))?;
+        let sent = self.gateway.egress.send(request).await;
+        telemetry::mcp_called(sent.as_ref().ok().map(|answer| answer.status().as_u16()));
+        let sent = sent.map_err(|error| unanswered(name, error))?;
         let (head, answer) = sent.into_parts();
         if head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
             return Err(unanswered(name, "its answer was compressed"));

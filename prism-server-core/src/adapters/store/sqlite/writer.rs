@@ -7,6 +7,7 @@
 use std::{
     collections::VecDeque,
     thread::{self, JoinHandle},
+    time::Instant,
 };
 
 use rusqlite::Connection;
@@ -20,6 +21,7 @@ use super::{
 use crate::{
     domain::event::LoggedEvent,
     ports::{Commit, StoreError, StoreResult},
+    telemetry,
 };
 
 /// How many commits wait before further callers have to.
@@ -129,7 +131,10 @@ fn take(request: Request, connection: &Connection, group: &mut Group) {
 /// Carries out a group of commits in one transaction.
 fn carry_out(connection: &Connection, group: &mut Group, listener: &Listener) {
     let mut written = Vec::with_capacity(group.len());
-    match transaction(connection, group, &mut written) {
+    let begun = Instant::now();
+    let ended = transaction(connection, group, &mut written);
+    telemetry::transaction_ended(begun);
+    match ended {
         Ok(()) => {
             for commit in &written {
                 listener.tell(&commit.events);
@@ -210,6 +215,7 @@ fn execute(connection: &Connection, sql: &str) -> StoreResult<()> {
 }
 
 fn answer(caller: Caller, result: StoreResult<()>) {
+    telemetry::committed(&result);
     // A caller that has gone away does not need it.
     let _ = caller.send(result);
 }

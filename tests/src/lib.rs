@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test kit fails by panicking")]
 
 mod binary;
+pub mod contract;
 mod http;
 mod proxy;
 mod server;

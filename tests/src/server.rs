@@ -1,4 +1,5 @@
-//! A control plane in this process, on SQLite in a temporary directory, behind a socket.
+//! A control plane in this process, on SQLite in a temporary directory, behind a socket. What goes through it is held
+//! against the OpenAPI document.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,7 +22,7 @@ use prism_types::{ApiKeyId, CreateDeployment, DeploymentId, Runtime, Secret};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::{Http, scripted};
+use crate::{Http, contract, scripted};
 
 /// A running control plane; everything of it is gone when it is dropped.
 pub struct TestServer {
@@ -77,7 +78,7 @@ impl TestServer {
             .await
             .unwrap();
         let engine = tokio::spawn(plane.run());
-        let base_url = serve(plane.router()).await;
+        let base_url = serve(contract::checked(plane.router())).await;
         let account = account(&plane.admin(), "first").await;
         Self { plane, base_url, account, engine, directory }
     }

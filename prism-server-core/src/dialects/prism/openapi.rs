@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 document of the native API, made from [`OPERATIONS`] and the wire types themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -25,12 +25,56 @@ pub fn document() -> Value {
         "security": [{ "bearer": [] }],
         "paths": paths,
         "components": {
-            "schemas": prism_types::schema::components(),
+            "schemas": components(),
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "description": "An API key." },
             },
         },
     })
+}
+
+/// The schemas of all types. What may be left out of something new may be `null` as well.
+fn components() -> Map<String, Value> {
+    let mut components = prism_types::schema::components();
+    let mut lenient = BTreeSet::new();
+    let of_new = OPERATIONS.iter().filter(|operation| operation.method == "POST");
+    let mut found: Vec<_> = of_new.filter_map(|operation| operation.request.map(str::to_owned)).collect();
+    while let Some(name) = found.pop() {
+        if lenient.insert(name.clone()) {
+            let text = components.get(&name).map(Value::to_string).unwrap_or_default();
+            found.extend(references(&text).map(str::to_owned));
+        }
+    }
+    for name in lenient {
+        if let Some(schema) = components.get_mut(&name) {
+            allow_null(schema);
+        }
+    }
+    components
+}
+
+/// The names of the schemas that a schema refers to.
+fn references(schema: &str) -> impl Iterator<Item = &str> {
+    schema.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next())
+}
+
+/// Lets `null` stand for every property that may be left out, in each variant of the schema.
+fn allow_null(schema: &mut Value) {
+    for variants in ["oneOf", "anyOf"] {
+        if let Some(variants) = schema.get_mut(variants).and_then(Value::as_array_mut) {
+            variants.iter_mut().for_each(allow_null);
+        }
+    }
+    let required = schema.get("required").cloned().unwrap_or_default();
+    let is_required = |name: &str| required.as_array().is_some_and(|all| all.iter().any(|one| one == name));
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    for (_, property) in properties.iter_mut().filter(|(name, _)| !is_required(name)) {
+        let description = property.as_object_mut().and_then(|property| property.remove("description"));
+        *property = json!({ "anyOf": [property.take(), { "type": "null" }] });
+        if let Some(description) = description {
+            property["description"] = description;
+        }
+    }
 }
 
 fn describe(operation: &Operation) -> Value {
@@ -88,7 +132,6 @@ fn responses(operation: &Operation) -> Value {
         Some(name) => json!({ "application/json": { "schema": reference(name) } }),
         None => json!({ "text/event-stream": { "schema": { "type": "string" } } }),
     };
-    let plain = headers(&[]);
     let mut responses = Map::new();
     let (etag, replayed) = (operation.response == Some("Deployment"), operation.method == "POST");
     let of_success = [etag.then_some("etag"), replayed.then_some("idempotent-replayed")];
@@ -97,16 +140,21 @@ fn responses(operation: &Operation) -> Value {
         "description": "Success.", "headers": headers(&of_success), "content": content,
     });
     responses.insert(operation.success.to_string(), success);
-    let of_keys: &[u16] = if operation.method == "POST" { &[400, 409, 413] } else { &[] };
-    for status in operation.errors.iter().chain(of_keys).chain(&[401, 403, 429, 500, 503]) {
+    let of_keys: &[u16] = if operation.method == "POST" { &[409, 413] } else { &[] };
+    for status in operation.errors.iter().chain(of_keys).chain(&[400, 401, 403, 429, 500, 503]) {
         if *status == 304 {
             let not_modified = json!({ "description": meaning(304), "headers": headers(&["etag"]) });
             responses.insert("304".to_owned(), not_modified);
             continue;
         }
+        let own: &[&str] = match status {
+            401 => &["www-authenticate"],
+            429 | 503 => &["retry-after"],
+            _ => &[],
+        };
         let error = json!({
             "description": meaning(*status),
-            "headers": plain,
+            "headers": headers(own),
             "content": { "application/json": { "schema": reference("ErrorBody") } },
         });
         responses.insert(status.to_string(), error);
@@ -125,6 +173,8 @@ fn headers(own: &[&str]) -> Value {
     for name in own {
         headers[name] = text(match *name {
             "etag" => "The entity tag of what is answered.",
+            "retry-after" => "How long to wait, in whole seconds.",
+            "www-authenticate" => "`Bearer`.",
             _ => "`true` when the request was carried out before, and this is the answer that it got then.",
         });
     }
@@ -168,8 +218,7 @@ mod tests {
         assert_eq!(described, OPERATIONS.len());
         let text = document.to_string();
         let schemas = document["components"]["schemas"].as_object().unwrap();
-        for reference in text.split("#/components/schemas/").skip(1) {
-            let name = reference.split('"').next().unwrap();
+        for name in references(&text) {
             assert!(schemas.contains_key(name), "{name}");
         }
         assert!(!text.contains("#/$defs/"));

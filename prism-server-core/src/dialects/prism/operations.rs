@@ -24,8 +24,8 @@ pub struct Operation {
     pub success: u16,
     /// The type of the answer; `None`: an event stream.
     pub response: Option<&'static str>,
-    /// The other statuses, besides 401, 403, 429, 500 and 503, which every endpoint can answer with, and 400, 409 and
-    /// 413, which every `POST` can answer an idempotency key with.
+    /// The other statuses, besides 400, 401, 403, 429, 500 and 503, which every endpoint can answer with, and 409 and 413,
+    /// which every `POST` can answer an idempotency key with.
     pub errors: &'static [u16],
 }
 

@@ -27,7 +27,8 @@ impl Timestamp {
 
     /// The instant so many milliseconds after the first of 1970; out-of-range values are clamped.
     pub fn from_millis(millis: i64) -> Self {
-        let (min, max) = (jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
+        // Whole seconds: jiff refuses the milliseconds of the last second, though it has instants there.
+        let [min, max] = [jiff::Timestamp::MIN, jiff::Timestamp::MAX].map(|end| end.as_second() * 1000);
         Self(jiff::Timestamp::from_millisecond(millis.clamp(min, max)).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
     }
 
@@ -68,6 +69,15 @@ mod tests {
             let instant = Timestamp::from_millis(millis);
             prop_assert_eq!(instant.to_string().parse::<Timestamp>().unwrap(), instant);
         }
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_clamped() {
+        let [first, last] = [i64::MIN, i64::MAX].map(Timestamp::from_millis);
+        assert_eq!(first.to_string(), "-009999-01-02T01:59:59.000Z");
+        assert_eq!(last.to_string(), "9999-12-30T22:00:00.000Z");
+        assert_eq!(Timestamp::from_millis(last.as_millis() + 1), last);
+        assert_eq!(Timestamp::from_millis(last.as_millis() - 1).to_string(), "9999-12-30T21:59:59.999Z");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod message;
 pub mod precondition;
 pub mod run;
+pub mod schedule;
 pub mod scrubber;
 pub mod secret;
 pub mod skill;

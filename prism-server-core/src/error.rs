@@ -147,6 +147,10 @@ impl From<StoreError> for Error {
                 ErrorKind::Conflict,
                 "Somebody else changed the same thing at the same time. Try again.",
             ),
+            StoreError::Full(nouns) => {
+                let message = format!("There are as many {nouns} as there may be. Delete one first.");
+                Self::new(ErrorKind::Conflict, message)
+            }
             StoreError::Missing(noun) => Self::not_found(noun),
             StoreError::Unavailable(cause) => {
                 let message = "The server is busy or stopping. Try again.";

@@ -5,8 +5,8 @@
 //! were made; they are names, never secrets.
 
 use prism_types::{
-    ApiKeyId, ApprovalId, AuditEntryId, DeploymentId, InstanceId, RequestId, RunId, SkillId, TenantId,
-    ThreadId,
+    ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RequestId,
+    RunId, SkillId, TenantId, ThreadId,
 };
 use uuid::Uuid;
 
@@ -34,6 +34,8 @@ new_ids!(
     ApiKeyId,
     ApprovalId,
     AuditEntryId,
+    AutomationId,
+    AutomationRunId,
     DeploymentId,
     InstanceId,
     RequestId,

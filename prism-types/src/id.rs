@@ -127,6 +127,10 @@ ids! {
     EventId = "evt_";
     /// A question of the agent that waits for a human.
     ApprovalId = "apr_";
+    /// An automation of a deployment.
+    AutomationId = "auto_";
+    /// An entry in the history of an automation.
+    AutomationRunId = "arun_";
     /// A skill of a deployment.
     SkillId = "skl_";
     /// A reference to a stored secret.

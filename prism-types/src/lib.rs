@@ -29,6 +29,7 @@ mod macros;
 
 mod approval;
 mod audit;
+mod automation;
 mod deployment;
 mod error;
 mod event;
@@ -48,6 +49,10 @@ mod timestamp;
 
 pub use approval::{AnswerApproval, Approval, ApprovalStatus, Decision};
 pub use audit::AuditEntry;
+pub use automation::{
+    Automation, AutomationRun, AutomationRunStatus, AutomationSummary, AutomationTrigger, CreateAutomation,
+    DeletedAutomation, TriggeredAutomation, UpdateAutomation,
+};
 pub use deployment::{
     CreateDeployment, DeletedDeployment, DeletedStatus, Deployment, DeploymentStatus, DeploymentSummary,
     EventTransport, EventsEndpoint, Features, FeaturesUpdate, Filesystem, ListDeployments, McpServer,
@@ -59,8 +64,8 @@ pub use event::{
     SteeringRequested, Token, ToolCalled, ToolReturned, UnknownEvent,
 };
 pub use id::{
-    ApiKeyId, ApprovalId, AuditEntryId, DeploymentId, EventId, IdError, InstanceId, RequestId, RunId,
-    SecretRef, SkillId, TenantId, ThreadId,
+    ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, EventId, IdError,
+    InstanceId, RequestId, RunId, SecretRef, SkillId, TenantId, ThreadId,
 };
 pub use message::{Attachment, AttachmentType, MessageReceipt, SendMessage, ThreadTarget};
 pub use open_enum::UnknownValue;

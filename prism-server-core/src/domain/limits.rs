@@ -78,5 +78,17 @@ pub const IDEMPOTENCY_KEY: usize = 255;
 pub const REPLY_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most names of fields that an entry of the audit log has.
 pub const AUDIT_FIELDS: usize = 50;
+/// Most automations of a deployment.
+pub const AUTOMATIONS: u32 = 100;
+/// Longest schedule of an automation as it is given, in characters.
+pub const SCHEDULE: usize = 255;
+/// Longest name of a time zone, in characters.
+pub const TIMEZONE: usize = 64;
+/// Longest instructions of an automation, in bytes.
+pub const INSTRUCTIONS: usize = 32 * 1024;
+/// Entries that are kept in the history of an automation; older ones are removed.
+pub const AUTOMATION_RUNS: u32 = 1000;
+/// Entries of its history that an automation answers with.
+pub const RECENT_RUNS: u32 = 10;
 /// Most unread steering messages of one run.
 pub const UNREAD_MESSAGES: u64 = 100;

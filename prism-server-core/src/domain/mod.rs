@@ -6,6 +6,7 @@
 
 pub mod approval;
 pub mod audit;
+pub mod automation;
 pub mod checks;
 pub mod deployment;
 pub mod event;

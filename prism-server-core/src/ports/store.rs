@@ -15,6 +15,7 @@
 //! * What belongs to something is inserted after it: without its deployment, thread or run an insert is
 //!   [`StoreError::Missing`]. So nothing half-existing is left when a deployment is purged meanwhile. Tenants
 //!   are never removed and are not looked for.
+//! * An instant of an automation has one entry in its history at most: a second insert is a conflict.
 //! * At most one unfinished run exists per thread: a second insert is a conflict.
 //! * A commit that was acknowledged survives a crash and a loss of power.
 //!
@@ -29,14 +30,15 @@
 use std::sync::Arc;
 
 use prism_types::{
-    ApiKeyId, ApprovalId, AuditEntryId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId,
-    Timestamp,
+    ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RunId,
+    SecretRef, TenantId, ThreadId, Timestamp,
 };
 
 use super::BoxFuture;
 use crate::domain::{
     approval::{Approval, Resolution},
     audit::AuditEntry,
+    automation::{Automation, AutomationRun},
     deployment::{AgentSpec, Deployment, DeploymentState},
     event::{LoggedEvent, NewEvent},
     idempotency::{IdempotencyKey, KeptReply},
@@ -62,6 +64,9 @@ pub enum StoreError {
     /// The thing to update does not exist.
     #[error("{0} does not exist")]
     Missing(&'static str),
+    /// There are as many of them as there may be.
+    #[error("there are as many {0} as there may be")]
+    Full(&'static str),
     /// The store is closed, busy or out of reach. Nothing was written; the same call may work later.
     #[error("the store is not available: {0}")]
     Unavailable(String),
@@ -139,6 +144,16 @@ pub enum Write {
     /// Removes at most so many records of a kind that were made before an instant, oldest first. Removing what is
     /// not there is no error.
     Expire(Expiring, Timestamp, u32),
+    /// A new automation, unless its deployment has so many already: then it is [`StoreError::Full`].
+    InsertAutomation(Automation, u32),
+    /// A changed automation, guarded by its revision.
+    UpdateAutomation(Automation),
+    /// Removes an automation with its history; [`StoreError::Missing`] when there is none.
+    DeleteAutomation(AutomationId),
+    /// A new entry in the history of an automation.
+    InsertAutomationRun(AutomationRun),
+    /// Removes the oldest entries of an automation's history until so many are left.
+    TrimAutomationRuns(AutomationId, u32),
     /// Appends an event to its deployment's log.
     Append(NewEvent),
     /// Removes at most so many events of a deployment, oldest first, without changing the sequence of later
@@ -370,6 +385,45 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether there are records of a kind that were made before an instant.
     fn has_before(&self, records: Expiring, before: Timestamp) -> BoxFuture<'_, StoreResult<bool>>;
+
+    /// An automation.
+    fn automation<'a>(&'a self, id: &'a AutomationId) -> BoxFuture<'a, StoreResult<Option<Automation>>>;
+
+    /// The automations of a deployment, newest first.
+    fn automations<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        query: ListQuery<AutomationId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Automation>>>;
+
+    /// Automations of all tenants whose `next_run_at` is not after `until`, by that and their id, after `after`; for
+    /// the engine.
+    fn due_automations<'a>(
+        &'a self,
+        until: Timestamp,
+        after: Option<(Timestamp, &'a AutomationId)>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Automation>>>;
+
+    /// The history of an automation, newest first.
+    fn automation_runs<'a>(
+        &'a self,
+        automation: &'a AutomationId,
+        query: ListQuery<AutomationRunId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<AutomationRun>>>;
+
+    /// The newest entry in the history of an automation.
+    fn last_automation_run<'a>(
+        &'a self,
+        automation: &'a AutomationId,
+    ) -> BoxFuture<'a, StoreResult<Option<AutomationRun>>>;
+
+    /// The entry of an instant in the history of an automation.
+    fn automation_run_at<'a>(
+        &'a self,
+        automation: &'a AutomationId,
+        scheduled_at: Timestamp,
+    ) -> BoxFuture<'a, StoreResult<Option<AutomationRun>>>;
 
     /// The sequence number of the last event of a deployment's log, 0 when there is none.
     fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>>;

@@ -14,6 +14,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken promise ends the test with a panic")]
 
 pub mod accounts;
+pub mod automations;
 pub mod changes;
 pub mod concurrency;
 pub mod conversations;
@@ -58,6 +59,13 @@ where
     changes::a_key_is_taken_once(make().await).await;
     changes::the_audit_log_is_read_newest_first(make().await).await;
     changes::old_records_expire(make().await).await;
+    automations::automations_are_guarded_by_revisions(make().await).await;
+    automations::automations_are_limited_and_listed(make().await).await;
+    automations::of_many_automations_as_many_are_made_as_there_may_be(make().await).await;
+    automations::the_engine_finds_automations_by_when_they_are_due(make().await).await;
+    automations::an_instant_has_one_entry_in_a_history(make().await).await;
+    automations::one_of_many_fires_an_instant(make().await).await;
+    automations::automations_go_with_their_deployment(make().await).await;
     log::a_log_is_dense_and_read_in_order(make().await).await;
     log::a_trimmed_log_goes_on_counting(make().await).await;
     log::a_page_of_large_events_ends_early(make().await).await;

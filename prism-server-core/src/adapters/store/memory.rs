@@ -4,13 +4,15 @@
 //! that is the shortest way to say it. Use it for tests, for demonstrations and as the reference of the
 //! conformance suite; nothing survives the process.
 
+mod automations;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt as _;
 use prism_types::{
-    ApprovalId, AuditEntryId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId, Timestamp,
+    ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RunId, SecretRef,
+    TenantId, ThreadId, Timestamp,
 };
 
 use self::state::State;
@@ -19,6 +21,7 @@ use crate::{
     domain::{
         approval::Approval,
         audit::AuditEntry,
+        automation::{Automation, AutomationRun},
         deployment::{AgentSpec, Deployment, DeploymentState},
         event::LoggedEvent,
         idempotency::{IdempotencyKey, KeptReply},
@@ -299,6 +302,61 @@ impl Store for MemoryStore {
         self.read(|state| match records {
             Expiring::Replies => state.replies.values().any(|reply| reply.created_at < before),
             Expiring::AuditEntries => state.audit_entries.values().any(|entry| entry.created_at < before),
+        })
+    }
+
+    fn automation<'a>(&'a self, id: &'a AutomationId) -> BoxFuture<'a, StoreResult<Option<Automation>>> {
+        self.read(|state| state.automations.get(id).cloned())
+    }
+
+    fn automations<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        query: ListQuery<AutomationId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Automation>>> {
+        self.read(|state| {
+            let automations = state.automations.values().filter(|a| a.deployment_id == *deployment);
+            page(automations, |automation| &automation.id, &query)
+        })
+    }
+
+    fn due_automations<'a>(
+        &'a self,
+        until: Timestamp,
+        after: Option<(Timestamp, &'a AutomationId)>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Automation>>> {
+        self.read(|state| state.due_automations(until, after, limit))
+    }
+
+    fn automation_runs<'a>(
+        &'a self,
+        automation: &'a AutomationId,
+        query: ListQuery<AutomationRunId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<AutomationRun>>> {
+        self.read(|state| {
+            let runs = state.automation_runs.values().filter(|run| run.automation_id == *automation);
+            page(runs, |run| &run.id, &query)
+        })
+    }
+
+    fn last_automation_run<'a>(
+        &'a self,
+        automation: &'a AutomationId,
+    ) -> BoxFuture<'a, StoreResult<Option<AutomationRun>>> {
+        self.read(|state| {
+            state.automation_runs.values().rev().find(|run| run.automation_id == *automation).cloned()
+        })
+    }
+
+    fn automation_run_at<'a>(
+        &'a self,
+        automation: &'a AutomationId,
+        scheduled_at: Timestamp,
+    ) -> BoxFuture<'a, StoreResult<Option<AutomationRun>>> {
+        self.read(|state| {
+            let mut runs = state.automation_runs.values().filter(|run| run.automation_id == *automation);
+            runs.find(|run| run.scheduled_at == Some(scheduled_at)).cloned()
         })
     }
 

@@ -35,6 +35,7 @@ mod equivalence {
         domain::{
             approval::{Approval, ApprovalState, Resolution},
             audit::AuditEntry,
+            automation::{Automation, AutomationRun, Outcome},
             deployment::{Deployment, DeploymentState},
             event::NewEvent,
             idempotency::KeptReply,
@@ -53,7 +54,7 @@ mod equivalence {
     /// A write of each kind, made of small numbers.
     fn write() -> impl Strategy<Value = Write> {
         // A purge takes away what the others work on, so it is rare.
-        let kind = prop_oneof![40 => 0..27_u32, 1 => Just(27)];
+        let kind = prop_oneof![40 => 0..32_u32, 1 => Just(32)];
         (kind, 0..IDS, 0..IDS, 0..4_u32, any::<bool>()).prop_map(|(kind, a, b, number, flag)| {
             let revision = u64::from(number % 2);
             let text = flag.then(|| format!("text {number}"));
@@ -72,6 +73,16 @@ mod equivalence {
             let run = Run { state, usage, checkpoint, error, revision, ..run(b, b, a) };
             let resolved_at = flag.then(|| at(number));
             let approval = Approval { resolved_at, ..approval(b, b, a) };
+            let next_run_at = (number > 0).then(|| at(number));
+            let automation = Automation { next_run_at, enabled: flag, revision, ..automation(b, b, a) };
+            let outcome = match &failure {
+                Some(reason) if number > 1 => Outcome::Failed(reason.clone()),
+                Some(reason) => Outcome::Skipped(reason.clone()),
+                None => Outcome::Started(id("run_", b)),
+            };
+            let scheduled_at = (number > 0).then(|| at(a));
+            let entry =
+                AutomationRun { id: id("arun_", number), scheduled_at, outcome, ..automation_run(b, b, a) };
             let skill = SkillRecord { error: failure, content: text.clone(), ..skill(b, a) };
             let run_id = flag.then(|| id("run_", b));
             match kind {
@@ -118,6 +129,11 @@ mod equivalence {
                 }),
                 26 if flag => Write::Expire(Expiring::Replies, at(number * 20_000), b),
                 26 => Write::Expire(Expiring::AuditEntries, at(number), b),
+                27 => Write::InsertAutomation(automation, 2),
+                28 => Write::UpdateAutomation(automation),
+                29 => Write::DeleteAutomation(id("auto_", a)),
+                30 => Write::InsertAutomationRun(entry),
+                31 => Write::TrimAutomationRuns(id("auto_", b), number),
                 _ => Write::PurgeDeployment(id("dep_", a)),
             }
         })
@@ -171,6 +187,11 @@ mod equivalence {
                 store.audit_entries(&tenant, Some(&deployment), ListQuery { before: None, limit: 2 }),
                 store.has_before(Expiring::Replies, at(number * 40_000)),
                 store.has_before(Expiring::AuditEntries, at(number)),
+                store.automation(&id("auto_", number)),
+                store.automations(&deployment, ListQuery { before: Some(id("auto_", 2)), limit: 9 }),
+                store.automation_runs(&id("auto_", number), ListQuery { before: None, limit: 2 }),
+                store.last_automation_run(&id("auto_", number)),
+                store.automation_run_at(&id("auto_", number), at(1)),
                 store.last_sequence(&deployment),
                 store.events(&deployment, 0, 99),
                 store.run_events(&run, &deployment, 1, 9),
@@ -178,6 +199,10 @@ mod equivalence {
         }
         note!(store.tenants(ListQuery { before: None, limit: 9 }), store.running_runs(None, 9));
         note!(store.pending_approvals(None, 2), store.pending_approvals(Some(&id("apr_", 1)), 9));
+        note!(
+            store.due_automations(at(2), None, 9),
+            store.due_automations(at(9), Some((at(1), &id("auto_", 1))), 2)
+        );
         for state in DeploymentState::ALL {
             note!(store.deployments_in_state(*state, Some(&id("dep_", 0)), 9));
         }

@@ -11,6 +11,7 @@ use crate::{
     domain::{
         approval::{Approval, ApprovalState},
         audit::AuditEntry,
+        automation::{Automation, AutomationRun, Outcome},
         deployment::{AgentSpec, Deployment, DeploymentState},
         event::NewEvent,
         idempotency::KeptReply,
@@ -214,6 +215,36 @@ pub fn approval(deployment: u32, run: u32, number: u32) -> Approval {
         answer: None,
         created_at: at(number),
         resolved_at: None,
+    }
+}
+
+/// An automation of a deployment on a thread, due after 1000 seconds and its number.
+pub fn automation(deployment: u32, thread: u32, number: u32) -> Automation {
+    Automation {
+        id: id("auto_", number),
+        deployment_id: id("dep_", deployment),
+        name: format!("Automation {number}"),
+        schedule: "every hour".to_owned(),
+        cron: "0 * * * *".to_owned(),
+        timezone: "UTC".to_owned(),
+        instructions: "Sum up.".to_owned(),
+        thread_id: id("thr_", thread),
+        enabled: true,
+        next_run_at: Some(at(1000 + number)),
+        created_at: at(number),
+        revision: 0,
+    }
+}
+
+/// An entry in the history of an automation, for an instant of its number, that started a run.
+pub fn automation_run(automation: u32, deployment: u32, number: u32) -> AutomationRun {
+    AutomationRun {
+        id: id("arun_", number),
+        automation_id: id("auto_", automation),
+        deployment_id: id("dep_", deployment),
+        scheduled_at: Some(at(1000 + number)),
+        created_at: at(1001 + number),
+        outcome: Outcome::Started(id("run_", number)),
     }
 }
 

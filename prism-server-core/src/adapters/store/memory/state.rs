@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use prism_types::{
-    ApiKeyId, ApprovalId, AuditEntryId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId,
-    Timestamp,
+    ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RunId,
+    SecretRef, TenantId, ThreadId, Timestamp,
 };
 
 use super::super::storable;
@@ -15,6 +15,7 @@ use crate::{
     domain::{
         approval::{Approval, Resolution},
         audit::AuditEntry,
+        automation::{Automation, AutomationRun},
         deployment::{AgentSpec, Deployment},
         event::{LoggedEvent, NewEvent},
         idempotency::{IdempotencyKey, KeptReply},
@@ -48,6 +49,8 @@ pub(super) struct State {
     pub(super) approvals: BTreeMap<ApprovalId, Approval>,
     pub(super) replies: BTreeMap<(TenantId, IdempotencyKey), KeptReply>,
     pub(super) audit_entries: BTreeMap<(TenantId, AuditEntryId), AuditEntry>,
+    pub(super) automations: BTreeMap<AutomationId, Automation>,
+    pub(super) automation_runs: BTreeMap<AutomationRunId, AutomationRun>,
     pub(super) events: BTreeMap<(DeploymentId, u64), LoggedEvent>,
 }
 
@@ -79,19 +82,19 @@ impl State {
 }
 
 /// A map of the state.
-type Table<K, V> = fn(&mut State) -> &mut BTreeMap<K, V>;
+pub(super) type Table<K, V> = fn(&mut State) -> &mut BTreeMap<K, V>;
 
 type Undo = Box<dyn FnOnce(&mut State)>;
 
 /// A commit under way.
-struct Change<'a> {
-    state: &'a mut State,
+pub(super) struct Change<'a> {
+    pub(super) state: &'a mut State,
     undo: Vec<Undo>,
     events: Vec<LoggedEvent>,
 }
 
 impl Change<'_> {
-    fn put<K: Ord + Clone + 'static, V: 'static>(&mut self, table: Table<K, V>, key: K, value: V) {
+    pub(super) fn put<K: Ord + Clone + 'static, V: 'static>(&mut self, table: Table<K, V>, key: K, value: V) {
         let before = table(self.state).insert(key.clone(), value);
         self.undo.push(Box::new(move |state| {
             match before {
@@ -101,7 +104,11 @@ impl Change<'_> {
         }));
     }
 
-    fn remove<K: Ord + Clone + 'static, V: 'static>(&mut self, table: Table<K, V>, key: &K) -> bool {
+    pub(super) fn remove<K: Ord + Clone + 'static, V: 'static>(
+        &mut self,
+        table: Table<K, V>,
+        key: &K,
+    ) -> bool {
         let Some(before) = table(self.state).remove(key) else { return false };
         let key = key.clone();
         self.undo.push(Box::new(move |state| {
@@ -110,7 +117,7 @@ impl Change<'_> {
         true
     }
 
-    fn remove_where<K: Ord + Clone + 'static, V: 'static>(
+    pub(super) fn remove_where<K: Ord + Clone + 'static, V: 'static>(
         &mut self,
         table: Table<K, V>,
         doomed: impl Fn(&K, &V) -> bool,
@@ -124,7 +131,7 @@ impl Change<'_> {
     }
 
     /// Puts something new.
-    fn insert<K: Ord + Clone + 'static, V: 'static>(
+    pub(super) fn insert<K: Ord + Clone + 'static, V: 'static>(
         &mut self,
         noun: &'static str,
         table: Table<K, V>,
@@ -203,6 +210,14 @@ impl Change<'_> {
             }
             Write::Expire(records, before, count) => {
                 self.expire(records, before, count as usize);
+                Ok(())
+            }
+            Write::InsertAutomation(automation, most) => self.insert_automation(automation, most),
+            Write::UpdateAutomation(automation) => self.update_automation(automation),
+            Write::DeleteAutomation(id) => self.delete_automation(&id),
+            Write::InsertAutomationRun(run) => self.insert_automation_run(run),
+            Write::TrimAutomationRuns(id, keep) => {
+                self.trim_automation_runs(&id, keep);
                 Ok(())
             }
             Write::Append(event) => self.append(event),
@@ -332,8 +347,7 @@ impl Change<'_> {
     fn insert_run(&mut self, run: Run) -> StoreResult<()> {
         check_run(&run)?;
         self.need_deployment(&run.deployment_id)?;
-        let thread = self.state.threads.get(&run.thread_id);
-        existed("thread", thread.is_some_and(|thread| thread.deployment_id == run.deployment_id))?;
+        self.need_thread(&run.deployment_id, &run.thread_id)?;
         if !run.state.is_terminal() && self.state.unfinished_run(&run.thread_id).is_some() {
             return Err(StoreError::Conflict("run"));
         }
@@ -436,13 +450,21 @@ impl Change<'_> {
         self.remove_where(|state| &mut state.instances, |_, instance| instance.deployment_id == *id);
         self.remove_where(|state| &mut state.runs, |_, run| run.deployment_id == *id);
         self.remove_where(|state| &mut state.approvals, |_, approval| approval.deployment_id == *id);
+        self.remove_where(|state| &mut state.automations, |_, automation| automation.deployment_id == *id);
+        self.remove_where(|state| &mut state.automation_runs, |_, run| run.deployment_id == *id);
         self.remove_where(|state| &mut state.events, |(owner, _), _| owner == id);
         self.remove(|state| &mut state.last_sequences, id);
         self.remove(|state| &mut state.deployments, id);
     }
 
-    fn need_deployment(&self, id: &DeploymentId) -> StoreResult<()> {
+    pub(super) fn need_deployment(&self, id: &DeploymentId) -> StoreResult<()> {
         existed("deployment", self.state.deployments.contains_key(id))
+    }
+
+    /// A thread of a deployment.
+    pub(super) fn need_thread(&self, deployment: &DeploymentId, id: &ThreadId) -> StoreResult<()> {
+        let thread = self.state.threads.get(id);
+        existed("thread", thread.is_some_and(|thread| thread.deployment_id == *deployment))
     }
 
     fn thread(&self, id: &ThreadId) -> StoreResult<Thread> {
@@ -464,7 +486,7 @@ fn oldest<K: Ord + Clone, V>(
 }
 
 /// The record to update, when it exists and has the revision that was read.
-fn current<'a, T>(
+pub(super) fn current<'a, T>(
     noun: &'static str,
     record: Option<&'a T>,
     read: u64,
@@ -474,7 +496,7 @@ fn current<'a, T>(
     if revision(record) == read { Ok(record) } else { Err(StoreError::Conflict(noun)) }
 }
 
-fn existed(noun: &'static str, exists: bool) -> StoreResult<()> {
+pub(super) fn existed(noun: &'static str, exists: bool) -> StoreResult<()> {
     if exists { Ok(()) } else { Err(StoreError::Missing(noun)) }
 }
 

@@ -43,6 +43,7 @@ pub(super) fn again(error: &StoreError) -> StoreError {
     match error {
         StoreError::Conflict(noun) => StoreError::Conflict(noun),
         StoreError::Missing(noun) => StoreError::Missing(noun),
+        StoreError::Full(nouns) => StoreError::Full(nouns),
         StoreError::Unavailable(reason) => StoreError::Unavailable(reason.clone()),
         StoreError::Failed(reason) => StoreError::Failed(reason.clone()),
     }

@@ -40,7 +40,8 @@ use std::{path::Path, sync::Arc};
 
 use futures::FutureExt as _;
 use prism_types::{
-    ApprovalId, AuditEntryId, DeploymentId, InstanceId, RunId, SecretRef, TenantId, ThreadId, Timestamp,
+    ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RunId, SecretRef,
+    TenantId, ThreadId, Timestamp,
 };
 use rusqlite::params;
 
@@ -50,6 +51,7 @@ use crate::{
     domain::{
         approval::Approval,
         audit::AuditEntry,
+        automation::{Automation, AutomationRun},
         deployment::{AgentSpec, Deployment, DeploymentState},
         event::LoggedEvent,
         idempotency::{IdempotencyKey, KeptReply},
@@ -356,6 +358,65 @@ impl Store for SqliteStore {
                 Ok(rows::one::<AuditEntry>(connection, queries::OLD_AUDIT_ENTRY, before)?.is_some())
             }
         })
+    }
+
+    fn automation<'a>(&'a self, id: &'a AutomationId) -> BoxFuture<'a, StoreResult<Option<Automation>>> {
+        self.point(|connection| rows::one(connection, queries::AUTOMATION, params![id.as_str()]))
+    }
+
+    fn automations<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        query: ListQuery<AutomationId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Automation>>> {
+        let deployment = deployment.clone();
+        self.scan(move |connection| {
+            let page = params![deployment.as_str(), upper(&query), query.limit];
+            rows::all(connection, queries::AUTOMATIONS, page)
+        })
+    }
+
+    fn due_automations<'a>(
+        &'a self,
+        until: Timestamp,
+        after: Option<(Timestamp, &'a AutomationId)>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Automation>>> {
+        let (instant, id) = after.unzip();
+        let (instant, id) = (instant.map_or(i64::MIN, Timestamp::as_millis), lower(id));
+        self.scan(move |connection| {
+            let page = params![until.as_millis(), instant, id, limit];
+            rows::all(connection, queries::DUE_AUTOMATIONS, page)
+        })
+    }
+
+    fn automation_runs<'a>(
+        &'a self,
+        automation: &'a AutomationId,
+        query: ListQuery<AutomationRunId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<AutomationRun>>> {
+        let automation = automation.clone();
+        self.scan(move |connection| {
+            let page = params![automation.as_str(), upper(&query), query.limit];
+            rows::all(connection, queries::AUTOMATION_RUNS, page)
+        })
+    }
+
+    fn last_automation_run<'a>(
+        &'a self,
+        automation: &'a AutomationId,
+    ) -> BoxFuture<'a, StoreResult<Option<AutomationRun>>> {
+        let key = params![automation.as_str()];
+        self.point(|connection| rows::one(connection, queries::LAST_AUTOMATION_RUN, key))
+    }
+
+    fn automation_run_at<'a>(
+        &'a self,
+        automation: &'a AutomationId,
+        scheduled_at: Timestamp,
+    ) -> BoxFuture<'a, StoreResult<Option<AutomationRun>>> {
+        let key = params![automation.as_str(), scheduled_at.as_millis()];
+        self.point(|connection| rows::one(connection, queries::AUTOMATION_RUN_AT, key))
     }
 
     fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>> {

@@ -46,6 +46,13 @@ macro_rules! columns {
     (audit_entries) => {
         "id, tenant_id, deployment_id, actor, operation, subject, fields, request_id, created_at"
     };
+    (automations) => {
+        "id, deployment_id, name, schedule, cron, timezone, instructions, thread_id, enabled, next_run_at, \
+         created_at, revision"
+    };
+    (automation_runs) => {
+        "id, automation_id, deployment_id, scheduled_at, created_at, outcome, run_id, reason"
+    };
     (events) => {
         "deployment_id, sequence, run_id, thread_id, name, data, created_at"
     };
@@ -105,6 +112,13 @@ queries! {
         "INDEXED BY audit_entries_of_deployment
          WHERE tenant_id = ?1 AND deployment_id = ?4 AND id < ?2 ORDER BY id DESC LIMIT ?3";
     OLD_AUDIT_ENTRY: audit_entries "WHERE created_at < ?1 ORDER BY created_at LIMIT 1";
+    AUTOMATION: automations "WHERE id = ?1";
+    AUTOMATIONS: automations "WHERE deployment_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    DUE_AUTOMATIONS: automations
+        "WHERE next_run_at <= ?1 AND (next_run_at, id) > (?2, ?3) ORDER BY next_run_at, id LIMIT ?4";
+    AUTOMATION_RUNS: automation_runs "WHERE automation_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    LAST_AUTOMATION_RUN: automation_runs "WHERE automation_id = ?1 ORDER BY id DESC LIMIT 1";
+    AUTOMATION_RUN_AT: automation_runs "WHERE automation_id = ?1 AND scheduled_at = ?2";
     LAST_SEQUENCE: heads "WHERE deployment_id = ?1";
     EVENTS: events "WHERE deployment_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
     // Without being told, SQLite would take the log's primary key and pass over the events of all other runs.
@@ -170,6 +184,11 @@ mod tests {
                 "audit_entries_of_deployment (tenant_id=? AND deployment_id=? AND id<?)",
             ),
             (OLD_AUDIT_ENTRY, "audit_entries_by_age (created_at<?)"),
+            (AUTOMATIONS, "automations_of_deployment (deployment_id=? AND id<?)"),
+            (DUE_AUTOMATIONS, "automations_due ((next_run_at,id)>(?,?) AND next_run_at<?)"),
+            (AUTOMATION_RUNS, "automation_runs_of_automation (automation_id=? AND id<?)"),
+            (LAST_AUTOMATION_RUN, "automation_runs_of_automation (automation_id=?)"),
+            (AUTOMATION_RUN_AT, "automation_runs_once (automation_id=? AND scheduled_at=?)"),
             (RUN_EVENTS, "events_of_run (run_id=? AND deployment_id=? AND sequence>?)"),
         ] {
             let plan = format!("EXPLAIN QUERY PLAN {sql}");

@@ -14,6 +14,7 @@ use crate::{
     domain::{
         approval::{Approval, ApprovalState, Decision},
         audit::AuditEntry,
+        automation::{Automation, AutomationRun, Outcome, OutcomeKind},
         deployment::{AgentSpec, Deployment, DeploymentState},
         event::{LoggedEvent, NewEvent},
         idempotency::KeptReply,
@@ -379,6 +380,46 @@ impl Record for Approval {
             created_at: columns.instant(5)?,
             resolved_at: columns.instant_or_null(6)?,
             state: columns.word(7, ApprovalState::parse)?,
+        })
+    }
+}
+
+impl Record for Automation {
+    const TABLE: &'static str = "automations";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            id: columns.parsed(0)?,
+            deployment_id: columns.parsed(1)?,
+            name: columns.get(2)?,
+            schedule: columns.get(3)?,
+            cron: columns.get(4)?,
+            timezone: columns.get(5)?,
+            instructions: columns.get(6)?,
+            thread_id: columns.parsed(7)?,
+            enabled: columns.get(8)?,
+            next_run_at: columns.instant_or_null(9)?,
+            created_at: columns.instant(10)?,
+            revision: columns.number(11)?,
+        })
+    }
+}
+
+impl Record for AutomationRun {
+    const TABLE: &'static str = "automation_runs";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            id: columns.parsed(0)?,
+            automation_id: columns.parsed(1)?,
+            deployment_id: columns.parsed(2)?,
+            scheduled_at: columns.instant_or_null(3)?,
+            created_at: columns.instant(4)?,
+            outcome: match columns.word(5, OutcomeKind::parse)? {
+                OutcomeKind::Started => Outcome::Started(columns.parsed(6)?),
+                OutcomeKind::Skipped => Outcome::Skipped(columns.json(7)?),
+                OutcomeKind::Failed => Outcome::Failed(columns.json(7)?),
+            },
         })
     }
 }

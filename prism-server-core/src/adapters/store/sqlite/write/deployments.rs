@@ -186,6 +186,8 @@ pub(super) fn purge(connection: &Connection, id: &DeploymentId) -> StoreResult<(
         "DELETE FROM instances WHERE deployment_id = ?1",
         "DELETE FROM runs WHERE deployment_id = ?1",
         "DELETE FROM approvals WHERE deployment_id = ?1",
+        "DELETE FROM automations WHERE deployment_id = ?1",
+        "DELETE FROM automation_runs WHERE deployment_id = ?1",
         "DELETE FROM events WHERE deployment_id = ?1",
         "DELETE FROM heads WHERE deployment_id = ?1",
         "DELETE FROM deployments WHERE id = ?1",

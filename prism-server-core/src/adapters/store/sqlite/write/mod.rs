@@ -3,6 +3,7 @@
 //! An insert that belongs to something looks for it in the same statement (`INSERT .. SELECT .. WHERE EXISTS`).
 
 mod accounts;
+mod automations;
 mod changes;
 mod conversations;
 mod deployments;
@@ -50,6 +51,11 @@ pub(super) fn apply(connection: &Connection, write: Write, events: &mut Vec<Logg
         Write::KeepReply(reply) => changes::keep_reply(connection, &reply),
         Write::InsertAuditEntry(entry) => changes::insert_audit_entry(connection, &entry),
         Write::Expire(records, before, count) => changes::expire(connection, records, before, count),
+        Write::InsertAutomation(automation, most) => automations::insert(connection, &automation, most),
+        Write::UpdateAutomation(automation) => automations::update(connection, &automation),
+        Write::DeleteAutomation(id) => automations::delete(connection, &id),
+        Write::InsertAutomationRun(run) => automations::insert_run(connection, &run),
+        Write::TrimAutomationRuns(id, keep) => automations::trim_runs(connection, &id, keep),
         Write::Append(event) => {
             events.push(conversations::append(connection, event)?);
             Ok(())

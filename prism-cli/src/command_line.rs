@@ -42,6 +42,7 @@ enum Command {
     Threads(remote::threads::Arguments),
     Runs(remote::runs::Arguments),
     Approvals(remote::approvals::Arguments),
+    Automations(remote::automations::Arguments),
     Skills(remote::skills::Arguments),
     Audit(remote::audit::Arguments),
 }
@@ -72,6 +73,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Threads(arguments) => remote::threads::run(arguments),
         Command::Runs(arguments) => remote::runs::run(arguments),
         Command::Approvals(arguments) => remote::approvals::run(arguments),
+        Command::Automations(arguments) => remote::automations::run(arguments),
         Command::Skills(arguments) => remote::skills::run(arguments),
         Command::Audit(arguments) => remote::audit::run(arguments),
     }

@@ -95,6 +95,9 @@ pub struct Settings {
     pub approval_timeout: Option<Duration>,
     /// How long entries of the audit log are kept. Default: 400 days.
     pub audit_retention: Duration,
+    /// How late an automation may run that could not run when it was due; later than that it is passed over.
+    /// At least 1 minute. Default: 1 hour.
+    pub automation_grace: Duration,
     /// How often the reconcilers look for work that no nudge told them of. Default: 5 s.
     pub sweep: Duration,
 }
@@ -113,6 +116,7 @@ impl Default for Settings {
             provisioning_timeout: Duration::from_secs(300),
             approval_timeout: None,
             audit_retention: Duration::from_secs(400 * 24 * 60 * 60),
+            automation_grace: Duration::from_secs(3600),
             sweep: Duration::from_secs(5),
         }
     }

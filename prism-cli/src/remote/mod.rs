@@ -2,6 +2,7 @@
 
 pub(crate) mod approvals;
 pub(crate) mod audit;
+pub(crate) mod automations;
 pub(crate) mod deployments;
 pub(crate) mod events;
 pub(crate) mod runs;
@@ -9,6 +10,8 @@ pub(crate) mod send;
 pub(crate) mod skills;
 pub(crate) mod threads;
 mod transcript;
+
+use std::io::Read;
 
 use clap::Args;
 use prism_client::{
@@ -44,6 +47,17 @@ impl Server {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(|error| Failure::new(error.to_string()))?.block_on(work(client))
     }
+}
+
+/// What an argument says; `-` is standard input.
+fn text(argument: &str) -> Result<String, Failure> {
+    if argument != "-" {
+        return Ok(argument.to_owned());
+    }
+    let mut text = String::new();
+    let read = std::io::stdin().lock().read_to_string(&mut text);
+    read.map_err(|error| Failure::new(format!("standard input cannot be read: {error}")))?;
+    Ok(text)
 }
 
 /// How much of a list to print.

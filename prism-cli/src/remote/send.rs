@@ -1,13 +1,13 @@
 //! `prism send`.
 
-use std::io::{Read, stdin, stdout};
+use std::io::stdout;
 
 use prism_client::{
     Client,
     types::{DeploymentId, EventPayload, MessageReceipt, RunStatus, SendMessage, ThreadTarget},
 };
 
-use super::{Server, transcript::Transcript};
+use super::{Server, text, transcript::Transcript};
 use crate::{
     failure::Failure,
     output::{self, Output, record},
@@ -92,16 +92,6 @@ fn failed(receipt: &MessageReceipt, failure: Option<&prism_client::types::Failur
     let reason =
         failure.map(|failure| format!(": {}: {}", failure.code, failure.message)).unwrap_or_default();
     Failure::new(format!("run {} ended in an error{}", receipt.run_id, output::harmless(&reason)))
-}
-
-fn text(argument: &str) -> Result<String, Failure> {
-    if argument != "-" {
-        return Ok(argument.to_owned());
-    }
-    let mut text = String::new();
-    let read = stdin().lock().read_to_string(&mut text);
-    read.map_err(|error| Failure::new(format!("standard input cannot be read: {error}")))?;
-    Ok(text)
 }
 
 fn receipt_text(receipt: &MessageReceipt) -> String {

@@ -6,7 +6,7 @@ use prism_types::{
 };
 use reqwest::Method;
 
-use super::{Approvals, Messages, Runs, Skills, Threads, WaitUntilReady};
+use super::{Approvals, Automations, Messages, Runs, Skills, Threads, WaitUntilReady};
 use crate::{
     Client,
     call::{Call, calls, conditional, keyed, query_setters},
@@ -120,6 +120,11 @@ impl DeploymentHandle {
     /// The agent's questions to humans.
     pub fn approvals(&self) -> Approvals {
         Approvals::new(self.client.clone(), self.id.clone())
+    }
+
+    /// What the agent does on timetables.
+    pub fn automations(&self) -> Automations {
+        Automations::new(self.client.clone(), self.id.clone())
     }
 
     /// The agent's runs.

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod audit;
+mod automations;
 mod deployments;
 mod messages;
 mod runs;
@@ -11,6 +12,10 @@ mod wait;
 
 pub use approvals::{AnswerApprovalCall, Approvals, GetApprovalCall, ListApprovalsCall};
 pub use audit::{AuditLog, ListAuditEntriesCall};
+pub use automations::{
+    Automations, CreateAutomationCall, DeleteAutomationCall, GetAutomationCall, ListAutomationRunsCall,
+    ListAutomationsCall, TriggerAutomationCall, UpdateAutomationCall,
+};
 pub use deployments::{
     CreateDeploymentCall, DeleteDeploymentCall, DeploymentHandle, Deployments, GetDeploymentCall,
     ListDeploymentsCall, UpdateDeploymentCall,

@@ -9,6 +9,7 @@
 
 mod agents;
 mod approvals;
+mod automations;
 mod cancellations;
 mod nudges;
 mod provisioning;
@@ -28,6 +29,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::{core::Core, error::Result};
 
 use agents::Agents;
+use automations::Automations;
 pub(crate) use cancellations::Cancellations;
 pub(crate) use nudges::Nudges;
 use nudges::Receivers;
@@ -61,6 +63,8 @@ impl Engine {
     /// Reconciles until the shutdown, then waits for what is under way.
     pub(crate) async fn run(mut self) {
         self.provisioner.recover().await;
+        let automations = Automations::new(self.core.clone(), self.receivers.automations.clone());
+        self.core.tasks.spawn(automations.run());
         let mut sweeps = interval(self.core.settings.sweep);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

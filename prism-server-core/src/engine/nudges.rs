@@ -16,6 +16,7 @@ pub(crate) struct Nudges {
     deployments: mpsc::Sender<DeploymentId>,
     instances: mpsc::Sender<InstanceId>,
     runs: mpsc::Sender<RunId>,
+    automations: Arc<Notify>,
     overflow: Arc<Notify>,
 }
 
@@ -24,6 +25,7 @@ pub(crate) struct Receivers {
     pub(super) deployments: mpsc::Receiver<DeploymentId>,
     pub(super) instances: mpsc::Receiver<InstanceId>,
     pub(super) runs: mpsc::Receiver<RunId>,
+    pub(super) automations: Arc<Notify>,
     pub(super) overflow: Arc<Notify>,
 }
 
@@ -33,14 +35,15 @@ impl Nudges {
         let (deployments, deployment_receiver) = mpsc::channel(WAITING);
         let (instances, instance_receiver) = mpsc::channel(WAITING);
         let (runs, run_receiver) = mpsc::channel(WAITING);
-        let overflow = Arc::new(Notify::new());
+        let [automations, overflow] = [(); 2].map(|()| Arc::new(Notify::new()));
         let receivers = Receivers {
             deployments: deployment_receiver,
             instances: instance_receiver,
             runs: run_receiver,
+            automations: automations.clone(),
             overflow: overflow.clone(),
         };
-        (Self { deployments, instances, runs, overflow }, receivers)
+        (Self { deployments, instances, runs, automations, overflow }, receivers)
     }
 
     /// Something of a deployment is to be done.
@@ -55,6 +58,11 @@ impl Nudges {
         if self.runs.try_send(id).is_err() {
             self.overflow.notify_one();
         }
+    }
+
+    /// When something is due may have changed.
+    pub(crate) fn automations(&self) {
+        self.automations.notify_one();
     }
 }
 

@@ -53,26 +53,11 @@ pub(crate) async fn send(
         if is_new {
             commit = commit.with(Write::InsertThread(thread.clone()));
         }
-        let run = match &unfinished {
-            None => new_run(core, &deployment, &thread),
-            Some(run) => continued(run, &thread)?,
+        let (run, writes) = match &unfinished {
+            None => start(core, &deployment, &thread, &new),
+            Some(before) => fold_in(core, before, &thread, &new).await?,
         };
-        commit = commit.with(Write::InsertMessage(message(core, &thread.id, &run.id, &new, None)));
-        commit = match &unfinished {
-            None => {
-                commit.with(Write::InsertRun(run.clone())).with(Write::Append(started(&run, run.created_at)))
-            }
-            // It is about to be over, and takes nothing any more.
-            Some(before) if before.cancelled => return Err(Attempt::Conflict),
-            Some(before) if before.state == RunState::Running => {
-                // Whoever works on the run finds it changed, and cannot end it without having seen the message.
-                commit.with(Write::TouchRun(run.id.clone()))
-            }
-            Some(_) => {
-                let open = core.store.open_approval(&run.id).await?;
-                commit.with_all(answered(&run, open.as_ref(), None, &new.content, core.clock.now()))
-            }
-        };
+        commit = commit.with_all(writes);
         let (run_id, reply) = (run.id.clone(), tell(run)?);
         let subject = Subject::in_deployment(deployment_id, &run_id);
         let commit = commit.with(author.entry(core, subject)).with_all(author.kept(core, &reply)?);
@@ -82,6 +67,44 @@ pub(crate) async fn send(
     .await?;
     core.nudges.run(run);
     Ok(reply)
+}
+
+/// A run that works on a message, and the writes that start it on a thread where none is unfinished.
+pub(super) fn start(
+    core: &Core,
+    deployment: &Deployment,
+    thread: &Thread,
+    new: &NewMessage,
+) -> (Run, Vec<Write>) {
+    let run = new_run(core, deployment, thread);
+    let writes = vec![
+        Write::InsertMessage(message(core, &thread.id, &run.id, new, None)),
+        Write::InsertRun(run.clone()),
+        Write::Append(started(&run, run.created_at)),
+    ];
+    (run, writes)
+}
+
+/// The unfinished run of a thread after one more message, and the writes that fold the message in.
+async fn fold_in(
+    core: &Core,
+    before: &Run,
+    thread: &Thread,
+    new: &NewMessage,
+) -> Result<(Run, Vec<Write>), Attempt> {
+    let run = continued(before, thread)?;
+    let mut writes = vec![Write::InsertMessage(message(core, &thread.id, &run.id, new, None))];
+    match before {
+        // It is about to be over, and takes nothing any more.
+        before if before.cancelled => return Err(Attempt::Conflict),
+        // Whoever works on the run finds it changed, and cannot end it without having seen the message.
+        before if before.state == RunState::Running => writes.push(Write::TouchRun(run.id.clone())),
+        _ => {
+            let open = core.store.open_approval(&run.id).await?;
+            writes.extend(answered(&run, open.as_ref(), None, &new.content, core.clock.now()));
+        }
+    }
+    Ok((run, writes))
 }
 
 /// A deployment of the caller's tenant that can work.
@@ -136,7 +159,7 @@ pub(crate) async fn resolve(
     Ok(())
 }
 
-fn require_ready(core: &Core, deployment: &Deployment) -> Result<()> {
+pub(super) fn require_ready(core: &Core, deployment: &Deployment) -> Result<()> {
     let (state, advice) = match (deployment.state, &deployment.error) {
         (DeploymentState::Ready, _) => return Ok(()),
         (DeploymentState::Error, Some(failure)) => {

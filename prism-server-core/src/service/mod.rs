@@ -11,6 +11,7 @@ pub(crate) mod api_keys;
 pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod author;
+pub(crate) mod automations;
 pub(crate) mod deployments;
 pub(crate) mod events;
 pub(crate) mod known_keys;

@@ -5,6 +5,7 @@
 
 mod approvals;
 mod audit;
+mod automations;
 mod bodies;
 mod deployments;
 mod encode;
@@ -99,6 +100,13 @@ fn handler(operation: &Operation) -> MethodRouter<Arc<Core>> {
         "list_approvals" => get(approvals::list),
         "get_approval" => get(approvals::get),
         "answer_approval" => post(approvals::answer),
+        "create_automation" => post(automations::create),
+        "list_automations" => get(automations::list),
+        "get_automation" => get(automations::get),
+        "update_automation" => patch(automations::update),
+        "delete_automation" => delete(automations::delete),
+        "trigger_automation" => post(automations::trigger),
+        "list_automation_runs" => get(automations::runs),
         "update_thread" => patch(threads::update),
         "list_audit_entries" => get(audit::list),
         _ => MethodRouter::new(),

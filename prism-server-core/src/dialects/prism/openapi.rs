@@ -101,6 +101,7 @@ fn parameters(operation: &Operation) -> Vec<Value> {
             "thread_id" => "thr_",
             "run_id" => "run_",
             "approval_id" => "apr_",
+            "automation_id" => "auto_",
             _ => "dep_",
         };
         let pattern = format!("^{prefix}[A-Za-z0-9_-]{{1,100}}$");

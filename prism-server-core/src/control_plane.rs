@@ -114,6 +114,11 @@ impl ControlPlane {
         self.core.shutdown.clone()
     }
 
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> Arc<Core> {
+        self.core.clone()
+    }
+
     /// What an operator does: tenants, keys, secrets.
     pub fn admin(&self) -> Admin {
         Admin {

@@ -10,7 +10,10 @@ use prism_server_core::{
     domain::tenant::{Principal, Scopes},
 };
 use prism_tests::{Account, Answer, Http, TestServer};
-use prism_types::{ApprovalId, ApprovalStatus, DeploymentId, EventPayload, RunId, RunStatus, ThreadId};
+use prism_types::{
+    ApprovalId, ApprovalStatus, AutomationId, CreateAutomation, DeploymentId, EventPayload, RunId, RunStatus,
+    ThreadId,
+};
 use serde_json::json;
 
 /// A deployment with a thread and a run that waits for an answer, for paths.
@@ -19,6 +22,7 @@ struct Things {
     thread: ThreadId,
     run: RunId,
     approval: ApprovalId,
+    automation: AutomationId,
 }
 
 async fn things(server: &TestServer) -> Things {
@@ -32,7 +36,15 @@ async fn things(server: &TestServer) -> Things {
             break asked.approval_id.unwrap();
         }
     };
-    Things { deployment, thread: receipt.thread_id.clone(), run: receipt.run_id.clone(), approval }
+    let automation = handle.automations().create(CreateAutomation::new("Digest", "@yearly", "Sum up.")).await;
+    let automation = automation.unwrap().automation_id.clone();
+    Things {
+        deployment,
+        thread: receipt.thread_id.clone(),
+        run: receipt.run_id.clone(),
+        approval,
+        automation,
+    }
 }
 
 async fn call(server: &TestServer, operation: &Operation, things: &Things, key: Option<&str>) -> Answer {
@@ -41,7 +53,8 @@ async fn call(server: &TestServer, operation: &Operation, things: &Things, key: 
         .replace("{deployment_id}", things.deployment.as_str())
         .replace("{thread_id}", things.thread.as_str())
         .replace("{run_id}", things.run.as_str())
-        .replace("{approval_id}", things.approval.as_str());
+        .replace("{approval_id}", things.approval.as_str())
+        .replace("{automation_id}", things.automation.as_str());
     assert!(!path.contains('{'), "{path}");
     let http = server.http_with(key);
     match operation.method {
@@ -97,6 +110,8 @@ async fn with_another_tenants_key_every_endpoint_answers_404_and_changes_nothing
     let handle = server.client().deployment(&things.deployment);
     assert_eq!(handle.runs().get(&things.run).await.unwrap().status, RunStatus::WaitingOnHuman);
     assert_eq!(handle.approvals().get(&things.approval).await.unwrap().status, ApprovalStatus::Pending);
+    assert_eq!(handle.automations().list().await.unwrap().data.len(), 1);
+    assert_eq!(handle.automations().get(&things.automation).await.unwrap().name, "Digest");
 }
 
 #[tokio::test]

@@ -66,6 +66,7 @@ const FILE: &str = r#"The configuration file, with every key there is and its de
   concurrent_runs = 1000               # more wait
   concurrent_provisioning = 64         # more wait
   approval_timeout = 86400             # seconds until a question that nobody answers is denied; default: never
+  automation_grace = 3600              # seconds that an automation may run late
   connections = 20000                  # more wait
 
   [docker]                             # containers of agents
@@ -217,12 +218,15 @@ fn settings(config: &Config) -> Settings {
         concurrent_runs,
         concurrent_provisioning,
         approval_timeout,
+        automation_grace,
         ..
     } = config.limits;
     let mut settings = Settings::default();
     let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
     settings.public_url = config.public_url.clone();
-    settings.approval_timeout = approval_timeout.map(|seconds| Duration::from_secs(seconds.get().into()));
+    let seconds = |seconds: NonZeroU32| Duration::from_secs(seconds.get().into());
+    settings.approval_timeout = approval_timeout.map(seconds);
+    settings.automation_grace = automation_grace.map_or(settings.automation_grace, seconds);
     settings.requests_per_second = requests_per_second.map(NonZeroU32::get);
     settings.streams_per_deployment = or(streams_per_deployment, settings.streams_per_deployment);
     settings.concurrent_runs = or(concurrent_runs, settings.concurrent_runs);

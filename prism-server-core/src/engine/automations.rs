@@ -7,6 +7,9 @@
 //! Nothing is kept in memory for an automation that waits, and no order is needed: that an instant fires once is
 //! decided by the store, see [`crate::service::automations::fire`].
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     sync::{
         Arc,

@@ -247,18 +247,7 @@ impl Trial {
     }
 
     async fn call(&self, method: &str, path: &str, body: impl serde::Serialize) -> serde_json::Value {
-        let admin = self.plane.admin();
-        let (_, key) = admin.create_key(&self.tenant.id, "test", Scopes::all(), None).await.unwrap();
-        let request = http::Request::builder()
-            .method(method)
-            .uri(path)
-            .header("authorization", format!("Bearer {}", key.expose()))
-            .header("content-type", "application/json")
-            .body(axum::body::Body::from(serde_json::to_vec(&body).unwrap()))
-            .unwrap();
-        let answer = self.plane.router().oneshot(request).await.unwrap();
-        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-        serde_json::from_slice(&body).unwrap()
+        call(&self.plane, &self.tenant, method, path, body).await
     }
 
     async fn deploy(&self) -> Deployment {
@@ -286,8 +275,29 @@ impl Trial {
     }
 }
 
+/// What a control plane answers to a request of a tenant.
+pub(super) async fn call(
+    plane: &ControlPlane,
+    tenant: &Tenant,
+    method: &str,
+    path: &str,
+    body: impl serde::Serialize,
+) -> serde_json::Value {
+    let (_, key) = plane.admin().create_key(&tenant.id, "test", Scopes::all(), None).await.unwrap();
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {}", key.expose()))
+        .header("content-type", "application/json")
+        .body(axum::body::Body::from(serde_json::to_vec(&body).unwrap()))
+        .unwrap();
+    let answer = plane.router().oneshot(request).await.unwrap();
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
 /// Waits until something is there. Time is paused: this takes none.
-async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(super) async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let found = async {
         loop {
             if let Some(found) = look().await {

@@ -1,6 +1,7 @@
 //! What tests are made of: conformance suites that any implementation of a port can run, ours and an
 //! embedder's, and servers that stand for what an agent talks to.
 
+pub mod clock;
 pub mod harness;
 mod local_server;
 pub mod mcp;

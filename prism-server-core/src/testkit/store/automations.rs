@@ -123,7 +123,8 @@ pub async fn an_instant_has_one_entry_in_a_history(store: Arc<dyn Store>) {
     )
     .await
     .unwrap();
-    is_missing(insert(automation_run(2, 1, 1)).await, "automation");
+    is_missing(insert(automation_run(9, 1, 1)).await, "automation");
+    is_missing(insert(automation_run(1, 2, 1)).await, "automation");
 
     let first = automation_run(1, 1, 1);
     insert(first.clone()).await.unwrap();

@@ -180,44 +180,45 @@ async fn an_automation_of_another_deployment_is_not_found() {
     assert!(client.deployment(&mine).automations().get(&id).await.unwrap().enabled);
 }
 
-/// The server is killed again and again while it fires. However far it came, every automation fires its instant once,
-/// and every run ends.
+/// The server is killed again and again, each time as soon as it has fired some. However far it came, every automation
+/// fires its instant once, and every run ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn across_kill_9_every_instant_fires_once() {
-    const AUTOMATIONS: usize = 60;
+    const DEPLOYMENTS: usize = 2;
+    const AUTOMATIONS: usize = DEPLOYMENTS * 100;
     let directory = tempfile::tempdir().unwrap();
     let prism = PrismServe::start(directory.path()).await;
     let client = prism.client();
-    let script = "repeat 2 every 20ms token \"x\"";
-    let request = CreateDeployment::new("cus_1", "Agent", scripted(script)).runtime(Runtime::Scripted);
-    let deployment = client.deployments().create(request).await.unwrap().deployment_id.clone();
-    client.deployments().wait_until_ready(&deployment).await.unwrap();
     let mut ids = Vec::new();
-    for number in 0..AUTOMATIONS {
-        let request = CreateAutomation::new(format!("Number {number}"), "0 0 1 1 *", "Go.");
-        let made = client.deployment(&deployment).automations().create(request).await.unwrap();
-        ids.push(made.automation_id.clone());
+    for _ in 0..DEPLOYMENTS {
+        let request = CreateDeployment::new("cus_1", "Agent", scripted("repeat 2 every 20ms token \"x\""));
+        let created = client.deployments().create(request.runtime(Runtime::Scripted)).await.unwrap();
+        let deployment = created.deployment_id.clone();
+        client.deployments().wait_until_ready(&deployment).await.unwrap();
+        for _ in 0..AUTOMATIONS / DEPLOYMENTS {
+            let request = CreateAutomation::new("Once", "0 0 1 1 *", "Go.");
+            let made = client.deployment(&deployment).automations().create(request).await.unwrap();
+            ids.push((deployment.clone(), made.automation_id.clone()));
+        }
     }
     prism.kill().await;
 
     let due = make_due(directory.path());
-    let mut deaths = Vec::new();
-    for kills in 0.. {
+    let mut deaths = vec![0];
+    while deaths.last() != Some(&AUTOMATIONS) {
         let prism = PrismServe::start(directory.path()).await;
-        // The later, the further it comes; what counts is where the store stands when it dies.
-        let fired = wait_for_entries(directory.path(), (kills + 1) * AUTOMATIONS / 6).await;
+        let fired = wait_for_entries(directory.path(), deaths.last().unwrap() + 1).await;
         prism.kill().await;
-        deaths.push(fired);
-        if fired == AUTOMATIONS {
-            break;
-        }
+        // What was on its way when it was killed has come to an end by now.
+        deaths.push(fired.max(count(directory.path(), ENTRIES)));
     }
     println!("entries at each death: {deaths:?}");
+    assert!(deaths.len() > 3, "it was killed while it fired: {deaths:?}");
 
     let prism = PrismServe::start(directory.path()).await;
-    let handle = prism.client().deployment(&deployment);
     let mut runs = BTreeSet::new();
-    for id in &ids {
+    for (deployment, id) in &ids {
+        let handle = prism.client().deployment(deployment);
         let history = handle.automations().runs(id).await.unwrap().into_inner().data;
         let [entry] = history.as_slice() else { panic!("{id}: {history:?}") };
         assert_eq!(entry.scheduled_at, Some(due));
@@ -231,6 +232,8 @@ async fn across_kill_9_every_instant_fires_once() {
     let all = count(directory.path(), "SELECT count(*) FROM runs");
     assert_eq!(all, AUTOMATIONS, "no run without an entry");
 }
+
+const ENTRIES: &str = "SELECT count(*) FROM automation_runs";
 
 /// Makes every automation due in the minute that has just begun, while nobody serves the file.
 fn make_due(data: &Path) -> Timestamp {
@@ -251,7 +254,7 @@ fn make_due(data: &Path) -> Timestamp {
 async fn wait_for_entries(data: &Path, wanted: usize) -> usize {
     let there = async {
         loop {
-            let entries = count(data, "SELECT count(*) FROM automation_runs");
+            let entries = count(data, ENTRIES);
             if entries >= wanted {
                 return entries;
             }

@@ -12,7 +12,7 @@ use prism_server_core::{
     domain::tenant::Scopes,
 };
 use prism_tests::{Answer, Http, PrismServe, ServerOptions, TestServer, answer, scripted_body, serve};
-use prism_types::{EventPayload, Timestamp, UpdateDeployment};
+use prism_types::{CreateAutomation, EventPayload, Timestamp, UpdateDeployment};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -54,6 +54,16 @@ async fn posted(server: &TestServer, id: &str) -> (String, Value) {
         "answer_approval" => {
             let [deployment, _, approval] = waiting(server).await;
             (format!("/v1/deployments/{deployment}/approvals/{approval}"), json!({"decision": "allow"}))
+        }
+        "create_automation" => (
+            format!("/v1/deployments/{}/automations", deployment().await),
+            json!({"name": "Digest", "schedule": "@daily", "instructions": "Sum up."}),
+        ),
+        "trigger_automation" => {
+            let id = server.deploy("say Hi").await;
+            let request = CreateAutomation::new("Digest", "@daily", "Sum up.");
+            let made = server.client().deployment(&id).automations().create(request).await.unwrap();
+            (format!("/v1/deployments/{id}/automations/{}/trigger", made.automation_id), json!({}))
         }
         other => panic!("{other} is not tried"),
     }

@@ -133,3 +133,39 @@ fn a_reader_that_goes_away_is_no_panic() {
     assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
     assert_eq!(ended.status.code(), Some(0));
 }
+
+#[test]
+fn automations_are_made_changed_triggered_and_removed() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let deployment = server.deployment("say Done");
+    let call = |arguments: &[&str]| {
+        let mut command = server.client(&["automations"]);
+        run(command.args(arguments))
+    };
+    let create = ["create", &deployment, "--name", "Digest", "--schedule", "every Monday at 9am"];
+    let mut created = server.client(&["automations"]);
+    created.args(create).args(["--instructions", "-", "--timezone", "Europe/Berlin", "-o", "json"]);
+    let created = run_with_input(&mut created, "Sum up.").json();
+    assert_eq!((&created["cron"], &created["instructions"]), (&"0 9 * * 1".into(), &"Sum up.".into()));
+    let id = created["automation_id"].as_str().unwrap();
+
+    let text = call(&["list", &deployment]).ok();
+    assert!(text.contains(id) && text.contains("every Monday at 9am"), "{text}");
+    let paused = call(&["disable", &deployment, id, "-o", "json"]).json();
+    assert_eq!((&paused["enabled"], &paused["next_run_at"]), (&false.into(), &Value::Null));
+    let changed =
+        call(&["update", &deployment, id, "--schedule", "@daily", "--name", "Daily", "-o", "json"]).json();
+    assert_eq!((&changed["cron"], &changed["name"]), (&"0 0 * * *".into(), &"Daily".into()));
+    assert_eq!(call(&["enable", &deployment, id, "-o", "json"]).json()["enabled"], true);
+    let refused = call(&["update", &deployment, id, "--schedule", "now and then"]).failed(1);
+    assert!(refused.contains("every day at 9:00"), "{refused}");
+
+    let triggered = call(&["trigger", &deployment, id, "-o", "json"]).json();
+    let runs = call(&["runs", &deployment, id, "-o", "json"]).json();
+    assert_eq!((&runs[0]["run_id"], &runs[0]["trigger"]), (&triggered["run_id"], &"manual".into()));
+    let shown = call(&["get", &deployment, id]).ok();
+    assert!(shown.contains("Sum up.") && shown.contains(triggered["run_id"].as_str().unwrap()), "{shown}");
+    assert_eq!(call(&["delete", &deployment, id]).ok(), format!("deleted {id}\n"));
+    assert!(!call(&["list", &deployment]).ok().contains(id));
+}

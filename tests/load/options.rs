@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// How many deployments the large database has.
     #[arg(long, default_value_t = 100_000)]
     pub(crate) large: u32,
+    /// How many automations are due in the same minute.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) automations: u32,
     /// Where the data directories are made and removed; its disk is what durable figures depend on. Default:
     /// beside this program.
     #[arg(long)]
@@ -71,6 +74,8 @@ pub(crate) enum Case {
     FanOut,
     /// Time to be ready, and memory.
     Footprint,
+    /// Automations that are due in the same minute. Not by default, for it waits for that minute.
+    Automations,
     /// Real agents; needs a Docker Engine with their image, and PRISM_HERMES_PYTHON. Not by default.
     Agents,
 }

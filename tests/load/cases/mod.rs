@@ -1,6 +1,7 @@
 //! What is measured, one file per case.
 
 mod agents;
+mod automations;
 mod create;
 mod fan_out;
 mod footprint;
@@ -52,6 +53,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
             Case::Message => message::measure(&mut setting).await?,
             Case::FanOut => fan_out::measure(&mut setting).await?,
             Case::Footprint => footprint::measure(&mut setting).await?,
+            Case::Automations => automations::measure(&mut setting).await?,
             Case::Agents => agents::measure(&mut setting).await?,
         }
         setting.report.remark(format!("`{case}`: {}.", noise.end()));

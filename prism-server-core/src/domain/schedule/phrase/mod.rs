@@ -1,4 +1,4 @@
-//! Natural language: a small grammar, read into a [`Phrase`] and written from one.
+//! Natural language: a small grammar, read into a [`Phrase`].
 //!
 //! A phrase says how often, on which days, and at which times. Only what cron can say is understood, and nothing
 //! is guessed: `at 9` may be morning or evening and is refused, and so is `twice a day`. A time that is left out is
@@ -23,10 +23,12 @@
 //! ```
 
 mod grammar;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod words;
-
-use std::fmt;
+#[cfg(test)]
+mod written;
 
 use super::field::Bits;
 
@@ -107,40 +109,3 @@ fn list(values: Bits) -> String {
     });
     parts.collect::<Vec<_>>().join(",")
 }
-
-/// The phrase in its plainest form, which reads the same again.
-impl fmt::Display for Phrase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Minutes { every, on } => {
-                write!(f, "every {}{}", words::units(every, "minute"), only_on(on))
-            }
-            Self::Hours { every, minute, on } => {
-                let at = if minute == 0 { String::new() } else { format!(" at :{minute:02}") };
-                write!(f, "every {}{at}{}", words::units(every, "hour"), only_on(on))
-            }
-            Self::Times { days, hours, minutes } => {
-                let times = hours.iter().flat_map(|hour| minutes.iter().map(move |minute| (hour, minute)));
-                let times = words::all(times.map(|(hour, minute)| format!("{hour}:{minute:02}")));
-                match days {
-                    Days::OfWeek(WEEK) => write!(f, "every day at {times}"),
-                    Days::OfWeek(WEEKDAYS) => write!(f, "every weekday at {times}"),
-                    Days::OfWeek(WEEKEND) => write!(f, "every weekend at {times}"),
-                    Days::OfWeek(days) => write!(f, "every {} at {times}", words::days(days)),
-                    Days::OfMonth { days, months } => {
-                        let months =
-                            if months == YEAR { "every month".to_owned() } else { words::months(months) };
-                        write!(f, "on the {} of {months} at {times}", words::ordinals(days))
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn only_on(days: Bits) -> String {
-    if days == WEEK { String::new() } else { format!(" on {}", words::days(days)) }
-}
-
-#[cfg(test)]
-mod tests;

@@ -10,7 +10,13 @@ use std::time::{Duration, Instant};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use prism_types::EventPayload;
 
-use crate::{domain::event::LoggedEvent, ports::StoreResult};
+use crate::{
+    domain::{
+        automation::{AutomationRun, OutcomeKind},
+        event::LoggedEvent,
+    },
+    ports::StoreResult,
+};
 
 const REQUESTS: &str = "prism_http_requests_total";
 const REQUEST_DURATION: &str = "prism_http_request_duration_seconds";
@@ -19,6 +25,8 @@ const EVENTS: &str = "prism_events_total";
 const RUNS: &str = "prism_run_transitions_total";
 const WORKING: &str = "prism_runs_working";
 const PROVISIONED: &str = "prism_provisioning_duration_seconds";
+const AUTOMATIONS: &str = "prism_automations_total";
+const AUTOMATION_LATENESS: &str = "prism_automation_lateness_seconds";
 const AGENTS_LOST: &str = "prism_agents_lost_total";
 const COMMITS: &str = "prism_store_commits_total";
 const COMMIT_DURATION: &str = "prism_store_transaction_duration_seconds";
@@ -35,6 +43,12 @@ pub fn describe_metrics() {
     describe_counter!(RUNS, "Statuses that runs came to, by status.");
     describe_gauge!(WORKING, "Runs that are worked on.");
     describe_histogram!(PROVISIONED, Unit::Seconds, "Time that an agent took to be made ready, by outcome.");
+    describe_counter!(AUTOMATIONS, "Automations that were due, by outcome.");
+    describe_histogram!(
+        AUTOMATION_LATENESS,
+        Unit::Seconds,
+        "Time from when an automation was due until its run."
+    );
     describe_counter!(AGENTS_LOST, "Losses of an agent that works on a run.");
     describe_counter!(COMMITS, "Commits of the store, by outcome.");
     describe_histogram!(COMMIT_DURATION, Unit::Seconds, "Time of a transaction of the embedded store.");
@@ -92,6 +106,16 @@ pub(crate) fn provisioned(is_ready: bool, took: Duration) {
     histogram!(PROVISIONED, "outcome" => outcome).record(took);
 }
 
+/// An automation was due, and this came of it.
+pub(crate) fn came_due(entry: &AutomationRun) {
+    let outcome = entry.outcome.kind();
+    counter!(AUTOMATIONS, "outcome" => outcome.as_str()).increment(1);
+    if let (OutcomeKind::Started, Some(due)) = (outcome, entry.scheduled_at) {
+        let late = entry.created_at.as_millis().saturating_sub(due.as_millis());
+        histogram!(AUTOMATION_LATENESS).record(Duration::from_millis(late.unsigned_abs()));
+    }
+}
+
 /// A run lost its agent.
 pub(crate) fn agent_lost() {
     counter!(AGENTS_LOST).increment(1);
@@ -103,7 +127,7 @@ pub(crate) fn committed(result: &StoreResult<()>) {
     use crate::ports::StoreError;
     let outcome = match result {
         Ok(()) => "ok",
-        Err(StoreError::Conflict(_)) => "conflict",
+        Err(StoreError::Conflict(_) | StoreError::Full(_)) => "conflict",
         Err(StoreError::Missing(_)) => "missing",
         Err(_) => "error",
     };

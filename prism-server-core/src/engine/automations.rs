@@ -11,6 +11,7 @@
 mod tests;
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use prism_types::{AutomationId, Timestamp};
 use tokio::sync::Notify;
 
@@ -83,8 +84,7 @@ impl Automations {
             let each = futures::stream::iter(page).for_each_concurrent(AT_ONCE, |automation| {
                 let failed = &failed;
                 async move {
-                    if let Err(error) = automations::fire(&self.core, &automation.id).await {
-                        tracing::warn!(automation = %automation.id, %error, "firing failed; it is repeated");
+                    if !self.fire_one(&automation.id).await {
                         failed.store(true, Ordering::Relaxed);
                     }
                 }
@@ -99,6 +99,21 @@ impl Automations {
         let Some(next) = next.first().and_then(|next| next.next_run_at) else { return Ok(sweep) };
         let millis = next.as_millis().saturating_sub(self.core.clock.now().as_millis());
         Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)).min(sweep))
+    }
+
+    /// Fires one, and answers whether that is done.
+    async fn fire_one(&self, id: &AutomationId) -> bool {
+        match AssertUnwindSafe(automations::fire(&self.core, id)).catch_unwind().await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(automation = %id, %error, "an automation could not be fired; it is tried again");
+                false
+            }
+            Err(_) => {
+                tracing::error!(automation = %id, "firing an automation panicked; it is tried again");
+                false
+            }
+        }
     }
 
     /// Puts the next instant of every automation right; answers whether all are.

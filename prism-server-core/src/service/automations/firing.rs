@@ -16,12 +16,11 @@ use crate::{
     core::Core,
     domain::{
         audit::Subject,
-        automation::{Automation, AutomationRun, Outcome},
+        automation::{Automation, AutomationRun, Due, Outcome},
         deployment::{Deployment, DeploymentState},
         idempotency::Reply,
         limits,
         run::Run,
-        schedule::InvalidSchedule,
     },
     error::{Error, ErrorKind, Result, failure},
     ids::NewId,
@@ -33,6 +32,7 @@ use crate::{
         messages::{self, NewMessage},
         with_retries,
     },
+    telemetry,
 };
 
 /// The least time that counts as late, for nothing runs in the very millisecond that it is due.
@@ -47,54 +47,61 @@ pub(crate) struct Triggered {
 
 /// Carries out what is due of an automation, if anything is.
 pub(crate) async fn fire(core: &Core, id: &AutomationId) -> Result<()> {
-    let started = with_retries(|| async {
-        let Some(automation) = core.store.automation(id).await? else { return Ok(None) };
-        let now = core.clock.now();
-        let due = match automation.due(now, core.settings.automation_grace.max(LEAST_GRACE)) {
-            Ok(Some(due)) => due,
-            Ok(None) => return Ok(None),
-            Err(error) => {
-                core.store.commit(unreadable(&automation, now, &error)).await?;
-                return Ok(None);
-            }
-        };
-        let advance = |next| {
-            let advanced = Automation { next_run_at: next, ..automation.clone() };
-            Commit::new().with(Write::UpdateAutomation(advanced))
-        };
-        let deployment = core.store.deployment(&automation.deployment_id).await?;
-        let Some(deployment) = deployment.filter(|found| found.state != DeploymentState::Deleted) else {
-            // It goes with its deployment.
-            core.store.commit(advance(None)).await?;
-            return Ok(None);
-        };
-        let fired = core.store.automation_run_at(id, due.scheduled_at).await?.is_some();
-        // The clock was put back, or the automations are off: nothing happens, and nothing is told.
-        if fired || !is_on(core, &deployment).await? {
-            core.store.commit(advance(due.next)).await?;
-            return Ok(None);
-        }
-        let attempt = if due.missed {
-            let message = "the server did not run, or had too much to do, when it was due";
-            Err(Outcome::Skipped(failure("missed", message)))
-        } else {
-            match start(core, &deployment, &automation).await {
-                Ok(started) => Ok(started),
-                Err(error) => Err(outcome(error)?),
-            }
-        };
-        let (outcome, run, writes) = match attempt {
-            Ok((run, writes)) => (Outcome::Started(run.id.clone()), Some(run), writes),
-            Err(outcome) => (outcome, None, Vec::new()),
-        };
-        let entry = entry(&automation, Some(due.scheduled_at), now, outcome);
-        core.store.commit(advance(due.next).with_all(recorded(entry)).with_all(writes)).await?;
-        Ok::<_, Attempt>(run)
-    });
-    if let Some(run) = started.await? {
-        core.nudges.run(run.id);
+    let Some(entry) = with_retries(|| carry_out(core, id)).await? else { return Ok(()) };
+    telemetry::came_due(&entry);
+    if let Some(run) = entry.outcome.run_id() {
+        core.nudges.run(run.clone());
     }
     Ok(())
+}
+
+/// One attempt of [`fire`]; the entry that it made, if it made one.
+async fn carry_out(core: &Core, id: &AutomationId) -> Result<Option<AutomationRun>, Attempt> {
+    let Some(automation) = core.store.automation(id).await? else { return Ok(None) };
+    let now = core.clock.now();
+    let Some((due, obstacle)) = come_due(core, &automation, now) else { return Ok(None) };
+    let advance = |next| {
+        let advanced = Automation { next_run_at: next, ..automation.clone() };
+        Commit::new().with(Write::UpdateAutomation(advanced))
+    };
+    let deployment = core.store.deployment(&automation.deployment_id).await?;
+    let Some(deployment) = deployment.filter(|found| found.state != DeploymentState::Deleted) else {
+        // It goes with its deployment.
+        core.store.commit(advance(None)).await?;
+        return Ok(None);
+    };
+    let fired = core.store.automation_run_at(id, due.scheduled_at).await?.is_some();
+    // The clock was put back, or the automations are off: nothing happens, and nothing is told.
+    if fired || !is_on(core, &deployment).await? {
+        core.store.commit(advance(due.next)).await?;
+        return Ok(None);
+    }
+    let (outcome, writes) = match obstacle {
+        Some(obstacle) => (obstacle, Vec::new()),
+        None => match start(core, &deployment, &automation).await {
+            Ok((run, writes)) => (Outcome::Started(run.id), writes),
+            Err(error) => (outcome(error)?, Vec::new()),
+        },
+    };
+    let entry = entry(&automation, Some(due.scheduled_at), now, outcome);
+    core.store.commit(advance(due.next).with_all(recorded(entry.clone())).with_all(writes)).await?;
+    Ok(Some(entry))
+}
+
+/// What is due now, and what stands against it from the start: it is too late, or the schedule is not understood any
+/// more, and so comes to its end.
+fn come_due(core: &Core, automation: &Automation, now: Timestamp) -> Option<(Due, Option<Outcome>)> {
+    match automation.due(now, core.settings.automation_grace.max(LEAST_GRACE)) {
+        Ok(due) => due.map(|due| {
+            let message = "the server did not run, or had too much to do, when it was due";
+            (due, due.missed.then(|| Outcome::Skipped(failure("missed", message))))
+        }),
+        Err(error) => {
+            let scheduled_at = automation.next_run_at?;
+            let reason = failure("invalid_schedule", error.to_string());
+            Some((Due { scheduled_at, missed: false, next: None }, Some(Outcome::Failed(reason))))
+        }
+    }
 }
 
 /// Runs an automation now, whether it is due or not, and also when it is paused.
@@ -162,18 +169,6 @@ fn outcome(error: Error) -> Result<Outcome> {
         _ => return Err(error),
     };
     Ok(Outcome::Failed(failure(code, error.message())))
-}
-
-/// The end of an automation whose schedule this version does not understand.
-fn unreadable(automation: &Automation, now: Timestamp, error: &InvalidSchedule) -> Commit {
-    let reason = failure("invalid_schedule", error.to_string());
-    let ended = Automation { next_run_at: None, ..automation.clone() };
-    Commit::new().with(Write::UpdateAutomation(ended)).with_all(recorded(entry(
-        automation,
-        None,
-        now,
-        Outcome::Failed(reason),
-    )))
 }
 
 fn entry(

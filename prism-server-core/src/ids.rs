@@ -6,7 +6,7 @@
 
 use prism_types::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RequestId,
-    RunId, SkillId, TenantId, ThreadId,
+    RunId, SkillId, TenantId, ThreadId, WebhookId,
 };
 use uuid::Uuid;
 
@@ -42,7 +42,8 @@ new_ids!(
     RunId,
     SkillId,
     TenantId,
-    ThreadId
+    ThreadId,
+    WebhookId
 );
 
 fn suffix() -> String {

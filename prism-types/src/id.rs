@@ -143,6 +143,10 @@ ids! {
     InstanceId = "ins_";
     /// An entry of the audit log.
     AuditEntryId = "aud_";
+    /// An endpoint of a tenant that is told what happens.
+    WebhookId = "whe_";
+    /// A message to a webhook; the header `webhook-id` of every try.
+    WebhookDeliveryId = "whd_";
     /// One request, as named in the `x-request-id` header.
     RequestId = "req_";
 }

@@ -46,6 +46,7 @@ mod secret;
 mod skill;
 mod thread;
 mod timestamp;
+mod webhook;
 
 pub use approval::{AnswerApproval, Approval, ApprovalStatus, Decision};
 pub use audit::AuditEntry;
@@ -65,7 +66,7 @@ pub use event::{
 };
 pub use id::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, EventId, IdError,
-    InstanceId, RequestId, RunId, SecretRef, SkillId, TenantId, ThreadId,
+    InstanceId, RequestId, RunId, SecretRef, SkillId, TenantId, ThreadId, WebhookDeliveryId, WebhookId,
 };
 pub use message::{Attachment, AttachmentType, MessageReceipt, SendMessage, ThreadTarget};
 pub use open_enum::UnknownValue;
@@ -79,3 +80,8 @@ pub use thread::{
     CreateThread, MessageRole, Thread, ThreadMessage, ThreadStatus, ThreadSummary, UpdateThread,
 };
 pub use timestamp::{Timestamp, TimestampError};
+pub use webhook::{
+    CreateWebhook, DeletedWebhook, InvalidWebhookSecret, RedeliverWebhook, Redelivered, UpdateWebhook,
+    Webhook, WebhookAttempt, WebhookContent, WebhookDelivery, WebhookDeliveryStatus, WebhookEvent,
+    WebhookEventType, WebhookMessage, WebhookSecret, WebhookWithSecret,
+};

@@ -45,6 +45,11 @@ impl Subject {
         Self::in_deployment(id, id)
     }
 
+    /// Something that belongs to no deployment.
+    pub(crate) fn of_tenant(name: impl ToString) -> Self {
+        Self { deployment_id: None, name: name.to_string() }
+    }
+
     /// Something that belongs to a deployment.
     pub(crate) fn in_deployment(id: &DeploymentId, name: impl ToString) -> Self {
         Self { deployment_id: Some(id.clone()), name: name.to_string() }

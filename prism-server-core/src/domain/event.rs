@@ -6,6 +6,8 @@
 
 use prism_types::{DeploymentId, EventId, EventPayload, RunId, ThreadId, Timestamp};
 
+use super::numbered;
+
 /// An event to be appended; the store gives it its sequence number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "a record: engines and embedders build it")]
@@ -53,15 +55,12 @@ impl NewEvent {
 
 /// The id of an event.
 pub fn event_id(deployment_id: &DeploymentId, sequence: u64) -> String {
-    format!("{}{}_{sequence}", EventId::PREFIX, deployment_id.suffix())
+    numbered::id(EventId::PREFIX, deployment_id.suffix(), sequence)
 }
 
 /// The sequence number in an id; `None` when the id is not one of this deployment's.
 pub fn sequence_of(deployment_id: &DeploymentId, event_id: &str) -> Option<u64> {
-    let digits =
-        event_id.strip_prefix(EventId::PREFIX)?.strip_prefix(deployment_id.suffix())?.strip_prefix('_')?;
-    let canonical = digits == "0" || (!digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit()));
-    if canonical { digits.parse().ok() } else { None }
+    numbered::number(EventId::PREFIX, deployment_id.suffix(), event_id)
 }
 
 #[cfg(test)]

@@ -92,3 +92,27 @@ pub const AUTOMATION_RUNS: u32 = 1000;
 pub const RECENT_RUNS: u32 = 10;
 /// Most unread steering messages of one run.
 pub const UNREAD_MESSAGES: u64 = 100;
+/// Most webhooks of a tenant.
+pub const WEBHOOKS: usize = 50;
+/// Most types of events that a webhook names.
+pub const WEBHOOK_EVENTS: usize = 20;
+/// How long a try to deliver to a webhook may take in all.
+pub const WEBHOOK_TIME: Duration = Duration::from_secs(15);
+/// Most bytes that are read of a webhook's answer, which tells nothing but its status.
+pub const WEBHOOK_ANSWER: usize = 16 * 1024;
+/// Most tries that are kept of a delivery; the newest stay.
+pub const WEBHOOK_ATTEMPTS: usize = 20;
+/// Most deliveries to one webhook that are under way at a time.
+pub const WEBHOOK_TRIES: usize = 4;
+/// Deliveries that wait for one webhook before it is disabled.
+pub const WEBHOOK_BACKLOG: u64 = 100_000;
+/// How long a webhook may fail without a success before it is disabled.
+pub const WEBHOOK_FAILING: Duration = Duration::from_secs(5 * 24 * 3600);
+/// Longest time that a webhook is left alone because it asked for that.
+pub const WEBHOOK_PAUSE: Duration = Duration::from_secs(3600);
+/// How long the secret before a rotation signs as well.
+pub const WEBHOOK_ROTATION: Duration = Duration::from_secs(24 * 3600);
+/// How long a delivery is kept after it was taken or given up.
+pub const WEBHOOK_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Most deliveries that one request sends again.
+pub const WEBHOOK_REDELIVERIES: usize = 1000;

@@ -14,6 +14,7 @@ pub mod idempotency;
 pub mod instance;
 pub mod limits;
 pub mod message;
+mod numbered;
 pub mod precondition;
 pub mod run;
 pub mod schedule;
@@ -23,6 +24,7 @@ pub mod skill;
 pub mod tenant;
 pub mod thread;
 pub mod variables;
+pub mod webhook;
 pub mod workspace;
 
 /// A command that a state machine does not allow in its present state.

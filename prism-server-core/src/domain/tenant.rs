@@ -78,11 +78,21 @@ pub enum Scope {
     DeploymentsWrite,
     /// Read the audit log.
     AuditRead,
+    /// Read webhooks and their deliveries.
+    WebhooksRead,
+    /// Create, change and delete webhooks, make new secrets, send deliveries again. Does not imply reading.
+    WebhooksWrite,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: &'static [Self] = &[Self::DeploymentsRead, Self::DeploymentsWrite, Self::AuditRead];
+    pub const ALL: &'static [Self] = &[
+        Self::DeploymentsRead,
+        Self::DeploymentsWrite,
+        Self::AuditRead,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
+    ];
 
     /// Its name, such as `deployments:read`.
     pub fn as_str(self) -> &'static str {
@@ -90,6 +100,8 @@ impl Scope {
             Self::DeploymentsRead => "deployments:read",
             Self::DeploymentsWrite => "deployments:write",
             Self::AuditRead => "audit:read",
+            Self::WebhooksRead => "webhooks:read",
+            Self::WebhooksWrite => "webhooks:write",
         }
     }
 

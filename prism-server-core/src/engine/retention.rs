@@ -22,6 +22,7 @@ pub(super) async fn expire(core: &Core) -> Result<()> {
     for (records, kept) in [
         (Expiring::Replies, limits::REPLY_RETENTION),
         (Expiring::AuditEntries, core.settings.audit_retention),
+        (Expiring::Deliveries, limits::WEBHOOK_RETENTION),
     ] {
         let before = before(core.clock.now(), kept);
         while core.store.has_before(records, before).await? {

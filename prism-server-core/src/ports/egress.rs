@@ -18,6 +18,16 @@ pub trait Egress: Send + Sync + 'static {
     /// # Errors
     /// When there is no answer, or must not be one: see [`EgressError`].
     fn send(&self, request: EgressRequest) -> BoxFuture<'_, Result<Response<EgressBody>, EgressError>>;
+
+    /// Whether a request may go to a URL, as far as the URL itself tells: by its form, its port, and a host that is an
+    /// address. A name is looked up, and its address checked, with each request. Default: it may.
+    ///
+    /// # Errors
+    /// [`EgressError::Forbidden`] when every request to it would be refused.
+    fn check(&self, reach: Reach, url: &Url) -> Result<(), EgressError> {
+        let _ = (reach, url);
+        Ok(())
+    }
 }
 
 /// A request to send.

@@ -25,7 +25,8 @@ pub use sandbox::{
 pub use secret_box::{SecretBox, SecretBoxError};
 pub use skill_fetcher::{FetchError, SkillFetcher};
 pub use store::{
-    AppendListener, Commit, DeploymentFilter, Expiring, ListQuery, Store, StoreError, StoreResult, Write,
+    AppendListener, Commit, DeliveryQuery, DeploymentFilter, Expiring, ListQuery, Store, StoreError,
+    StoreResult, WebhookQueue, Write,
 };
 
 /// A boxed future, so that the ports can be trait objects.

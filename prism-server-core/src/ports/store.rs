@@ -24,6 +24,13 @@
 //! order. After the commit and before it is acknowledged, the [`AppendListener`] is told, in order; it is told
 //! even when the caller of `commit` has gone away in the meantime.
 //!
+//! # Webhooks
+//! [`Write::Append`] also queues a delivery for every webhook of the deployment's tenant that is enabled and
+//! [wants](crate::domain::webhook::wants) the event. It is done here, in the commit of the event, because only here is it
+//! certain which webhooks there are in that moment: none is told what happened before it was there, and none misses
+//! what happened since. Deliveries of a webhook have the numbers 1, 2, 3 and so on, in commit order; their data is kept
+//! with them and outlives the deployment.
+//!
 //! # Reading
 //! A read sees every commit that was acknowledged before it began.
 
@@ -31,7 +38,7 @@ use std::sync::Arc;
 
 use prism_types::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RunId,
-    SecretRef, TenantId, ThreadId, Timestamp,
+    SecretRef, TenantId, ThreadId, Timestamp, WebhookId,
 };
 
 use super::BoxFuture;
@@ -49,6 +56,10 @@ use crate::domain::{
     skill::SkillRecord,
     tenant::{ApiKey, Metered, Tenant},
     thread::Thread,
+    webhook::{
+        Webhook,
+        delivery::{Delivery, DeliveryState},
+    },
 };
 
 /// The result of an operation of the store.
@@ -154,13 +165,29 @@ pub enum Write {
     InsertAutomationRun(AutomationRun),
     /// Removes the oldest entries of an automation's history until so many are left.
     TrimAutomationRuns(AutomationId, u32),
-    /// Appends an event to its deployment's log.
+    /// Appends an event to its deployment's log, and queues it for the webhooks that want it.
     Append(NewEvent),
     /// Removes at most so many events of a deployment, oldest first, without changing the sequence of later
     /// ones. Removing what is not there is no error.
     TrimEvents(DeploymentId, u32),
     /// Removes a deployment and everything that belongs to it. Removing what is not there is no error.
     PurgeDeployment(DeploymentId),
+    /// A new webhook, with an empty queue. A tenant that has [`WEBHOOKS`] that are not deleted gets no other: a
+    /// conflict.
+    ///
+    /// [`WEBHOOKS`]: crate::domain::limits::WEBHOOKS
+    InsertWebhook(Webhook),
+    /// A changed webhook, guarded by its revision.
+    UpdateWebhook(Webhook),
+    /// Queues a delivery, with its data, for one webhook, in whatever state that is. It has the next number of its
+    /// webhook: another one is a conflict.
+    InsertDelivery(Delivery, String),
+    /// A changed delivery, guarded by its revision. What it tells never changes.
+    UpdateDelivery(Delivery),
+    /// Removes at most so many deliveries of a webhook, oldest first. Removing what is not there is no error.
+    TrimWebhook(WebhookId, u32),
+    /// Removes a webhook with its queue and its deliveries. Removing what is not there is no error.
+    PurgeWebhook(WebhookId),
 }
 
 /// Records that are kept for a time and then removed.
@@ -171,6 +198,8 @@ pub enum Expiring {
     Replies,
     /// Entries of the audit log.
     AuditEntries,
+    /// Deliveries to webhooks that are over; they count from when they ended.
+    Deliveries,
 }
 
 /// Changes that are written together or not at all, in this order.
@@ -216,6 +245,12 @@ pub trait AppendListener: Send + Sync + 'static {
     ///
     /// Called on the store's own thread: it must be quick and must not call the store.
     fn appended(&self, events: &[LoggedEvent]);
+
+    /// Deliveries of one commit were queued for these webhooks. Called as [`AppendListener::appended`], after it.
+    /// Default: nothing.
+    fn queued(&self, webhooks: &[WebhookId]) {
+        let _ = webhooks;
+    }
 }
 
 /// A page to read: items below `before`, greatest id first.
@@ -236,6 +271,35 @@ pub struct DeploymentFilter {
     pub customer_id: Option<String>,
     /// Only those in this state.
     pub state: Option<DeploymentState>,
+}
+
+/// A page of deliveries to read: those of smaller numbers than `before`, greatest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a parameter of port methods: services build it")]
+pub struct DeliveryQuery {
+    /// Only those in this state.
+    pub state: Option<DeliveryState>,
+    /// Only those with a smaller number; `None`: from the newest.
+    pub before: Option<u64>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// How much waits for a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a record: stores build it from its columns")]
+pub struct WebhookQueue {
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// The number of the delivery that was queued last, 0 when there was none.
+    pub last_sequence: u64,
+    /// When the latest delivery was queued; earlier ones were queued then or before.
+    pub last_at: Option<Timestamp>,
+    /// How many deliveries are pending.
+    pub pending: u64,
+    /// When there is something to send: the earliest time of a pending delivery, or the end of the webhook's pause where
+    /// that is later. `None`: nothing is pending, or the webhook is not enabled.
+    pub due_at: Option<Timestamp>,
 }
 
 /// Keeps everything that must survive. See the module's documentation for the contract.
@@ -450,4 +514,58 @@ pub trait Store: Send + Sync + 'static {
         after: u64,
         limit: u32,
     ) -> BoxFuture<'a, StoreResult<Vec<LoggedEvent>>>;
+
+    /// A webhook, deleted or not, whoever owns it.
+    fn webhook<'a>(&'a self, id: &'a WebhookId) -> BoxFuture<'a, StoreResult<Option<Webhook>>>;
+
+    /// The webhooks of a tenant, without deleted ones, newest first.
+    fn webhooks<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        query: ListQuery<WebhookId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Webhook>>>;
+
+    /// Deleted webhooks of all tenants, oldest first, at most `limit`; for the engine.
+    fn deleted_webhooks(&self, limit: u32) -> BoxFuture<'_, StoreResult<Vec<Webhook>>>;
+
+    /// How much waits for a webhook.
+    fn webhook_queue<'a>(&'a self, id: &'a WebhookId) -> BoxFuture<'a, StoreResult<Option<WebhookQueue>>>;
+
+    /// The queues in which something is, or will be, due, by that time and then by id, after a time and an id; for the
+    /// engine.
+    fn due_queues<'a>(
+        &'a self,
+        after: Option<(Timestamp, &'a WebhookId)>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<WebhookQueue>>>;
+
+    /// A delivery of a webhook.
+    fn delivery<'a>(
+        &'a self,
+        webhook: &'a WebhookId,
+        sequence: u64,
+    ) -> BoxFuture<'a, StoreResult<Option<Delivery>>>;
+
+    /// The data of a delivery.
+    fn delivery_data<'a>(
+        &'a self,
+        webhook: &'a WebhookId,
+        sequence: u64,
+    ) -> BoxFuture<'a, StoreResult<Option<String>>>;
+
+    /// The deliveries of a webhook, newest first.
+    fn deliveries<'a>(
+        &'a self,
+        webhook: &'a WebhookId,
+        query: DeliveryQuery,
+    ) -> BoxFuture<'a, StoreResult<Vec<Delivery>>>;
+
+    /// The pending deliveries of a webhook that are due at an instant, those that have been due for longest first, at
+    /// most `limit`.
+    fn due_deliveries<'a>(
+        &'a self,
+        webhook: &'a WebhookId,
+        now: Timestamp,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Delivery>>>;
 }

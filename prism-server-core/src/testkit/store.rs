@@ -21,8 +21,11 @@ pub mod conversations;
 pub mod deployments;
 pub mod log;
 pub mod records;
+pub mod webhooks;
 
 use std::sync::{Arc, Mutex};
+
+use prism_types::WebhookId;
 
 use crate::{
     domain::event::LoggedEvent,
@@ -77,11 +80,19 @@ where
     concurrency::no_update_is_lost(make().await).await;
     concurrency::every_meter_counts(make().await).await;
     concurrency::pages_lose_and_repeat_nothing(make().await).await;
+    webhooks::webhooks_are_guarded_and_limited(make().await).await;
+    webhooks::events_are_queued_for_those_who_want_them(make().await).await;
+    webhooks::deliveries_outlive_their_deployment(make().await).await;
+    webhooks::deliveries_are_due_in_order(make().await).await;
+    webhooks::old_deliveries_are_removed(make().await).await;
 }
 
 /// A listener that writes down what it is told.
 #[derive(Debug, Default)]
-pub struct Recorder(Mutex<Vec<LoggedEvent>>);
+pub struct Recorder {
+    told: Mutex<Vec<LoggedEvent>>,
+    queued: Mutex<Vec<WebhookId>>,
+}
 
 impl Recorder {
     /// A recorder that listens to this store.
@@ -93,13 +104,22 @@ impl Recorder {
 
     /// Everything it was told so far.
     pub fn told(&self) -> Vec<LoggedEvent> {
-        self.0.lock().unwrap().clone()
+        self.told.lock().unwrap().clone()
+    }
+
+    /// The webhooks for which deliveries were queued so far, once for each.
+    pub fn queued(&self) -> Vec<WebhookId> {
+        self.queued.lock().unwrap().clone()
     }
 }
 
 impl AppendListener for Recorder {
     fn appended(&self, events: &[LoggedEvent]) {
-        self.0.lock().unwrap().extend_from_slice(events);
+        self.told.lock().unwrap().extend_from_slice(events);
+    }
+
+    fn queued(&self, webhooks: &[WebhookId]) {
+        self.queued.lock().unwrap().extend_from_slice(webhooks);
     }
 }
 

@@ -6,13 +6,14 @@
 
 mod automations;
 mod state;
+mod webhooks;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt as _;
 use prism_types::{
     ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RunId, SecretRef,
-    TenantId, ThreadId, Timestamp,
+    TenantId, ThreadId, Timestamp, WebhookId,
 };
 
 use self::state::State;
@@ -32,8 +33,12 @@ use crate::{
         skill::SkillRecord,
         tenant::{ApiKey, Tenant},
         thread::Thread,
+        webhook::{Webhook, WebhookState, delivery::Delivery},
     },
-    ports::{AppendListener, BoxFuture, Commit, DeploymentFilter, Expiring, ListQuery, Store, StoreResult},
+    ports::{
+        AppendListener, BoxFuture, Commit, DeliveryQuery, DeploymentFilter, Expiring, ListQuery, Store,
+        StoreResult, WebhookQueue,
+    },
 };
 
 /// A store that forgets everything when it is dropped.
@@ -70,8 +75,8 @@ impl Store for MemoryStore {
         async move {
             // The listener is told under the lock, so that it hears of events in the order of the log.
             let mut state = self.state();
-            let events = state.commit(commit)?;
-            self.listener.tell(&events);
+            let news = state.commit(commit)?;
+            self.listener.tell(&news);
             Ok(())
         }
         .boxed()
@@ -302,6 +307,10 @@ impl Store for MemoryStore {
         self.read(|state| match records {
             Expiring::Replies => state.replies.values().any(|reply| reply.created_at < before),
             Expiring::AuditEntries => state.audit_entries.values().any(|entry| entry.created_at < before),
+            Expiring::Deliveries => {
+                let mut ends = state.deliveries.values().filter_map(|queued| queued.delivery.finished_at);
+                ends.any(|finished_at| finished_at < before)
+            }
         })
     }
 
@@ -384,6 +393,84 @@ impl Store for MemoryStore {
             let events = state.events_after(deployment, after);
             let of_run = events.filter(|logged| logged.event.run_id.as_ref() == Some(run));
             EventPage::of(of_run.take(limit as usize))
+        })
+    }
+
+    fn webhook<'a>(&'a self, id: &'a WebhookId) -> BoxFuture<'a, StoreResult<Option<Webhook>>> {
+        self.read(|state| state.webhooks.get(id).cloned())
+    }
+
+    fn webhooks<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        query: ListQuery<WebhookId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Webhook>>> {
+        self.read(|state| page(state.webhooks_of(tenant), |webhook| &webhook.id, &query))
+    }
+
+    fn deleted_webhooks(&self, limit: u32) -> BoxFuture<'_, StoreResult<Vec<Webhook>>> {
+        self.read(|state| {
+            let deleted = state.webhooks.values().filter(|webhook| webhook.state == WebhookState::Deleted);
+            deleted.take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn webhook_queue<'a>(&'a self, id: &'a WebhookId) -> BoxFuture<'a, StoreResult<Option<WebhookQueue>>> {
+        self.read(|state| state.webhook_queue(id))
+    }
+
+    fn due_queues<'a>(
+        &'a self,
+        after: Option<(Timestamp, &'a WebhookId)>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<WebhookQueue>>> {
+        self.read(|state| state.due_queues(after, limit))
+    }
+
+    fn delivery<'a>(
+        &'a self,
+        webhook: &'a WebhookId,
+        sequence: u64,
+    ) -> BoxFuture<'a, StoreResult<Option<Delivery>>> {
+        let key = (webhook.clone(), sequence);
+        self.read(|state| state.deliveries.get(&key).map(|queued| queued.delivery.clone()))
+    }
+
+    fn delivery_data<'a>(
+        &'a self,
+        webhook: &'a WebhookId,
+        sequence: u64,
+    ) -> BoxFuture<'a, StoreResult<Option<String>>> {
+        let key = (webhook.clone(), sequence);
+        self.read(|state| state.deliveries.get(&key).map(|queued| queued.data.to_string()))
+    }
+
+    fn deliveries<'a>(
+        &'a self,
+        webhook: &'a WebhookId,
+        query: DeliveryQuery,
+    ) -> BoxFuture<'a, StoreResult<Vec<Delivery>>> {
+        self.read(|state| {
+            let newest_first = state.deliveries_of(webhook).rev().filter(|delivery| {
+                query.state.is_none_or(|state| delivery.state == state)
+                    && query.before.is_none_or(|before| delivery.sequence < before)
+            });
+            newest_first.take(query.limit as usize).cloned().collect()
+        })
+    }
+
+    fn due_deliveries<'a>(
+        &'a self,
+        webhook: &'a WebhookId,
+        now: Timestamp,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Delivery>>> {
+        self.read(|state| {
+            let due = |delivery: &&Delivery| delivery.next_at.is_some_and(|next| next <= now);
+            let mut due: Vec<_> = state.deliveries_of(webhook).filter(due).cloned().collect();
+            due.sort_by_key(|delivery| (delivery.next_at, delivery.sequence));
+            due.truncate(limit as usize);
+            due
         })
     }
 }

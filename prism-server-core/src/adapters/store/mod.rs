@@ -16,6 +16,7 @@ use std::{
 };
 
 pub use memory::MemoryStore;
+use prism_types::WebhookId;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -34,14 +35,31 @@ impl Listener {
         let _ = self.0.set(listener);
     }
 
-    /// Tells of the events of one commit. A panic of the listener ends here: the events are written and in the
-    /// log, so the commit has to be acknowledged all the same.
-    fn tell(&self, events: &[LoggedEvent]) {
-        let Some(listener) = self.0.get().filter(|_| !events.is_empty()) else { return };
-        if catch_unwind(AssertUnwindSafe(|| listener.appended(events))).is_err() {
+    /// Tells of one commit. A panic of the listener ends here: the events are written and in the log, so the commit
+    /// has to be acknowledged all the same.
+    fn tell(&self, news: &News) {
+        let Some(listener) = self.0.get() else { return };
+        let tell = || {
+            if !news.events.is_empty() {
+                listener.appended(&news.events);
+            }
+            if !news.queued.is_empty() {
+                listener.queued(&news.queued);
+            }
+        };
+        if catch_unwind(AssertUnwindSafe(tell)).is_err() {
             tracing::error!("the listener of the event log panicked; its readers must read the log again");
         }
     }
+}
+
+/// What a listener is told of one commit.
+#[derive(Default)]
+struct News {
+    /// The events that were appended.
+    events: Vec<LoggedEvent>,
+    /// The webhooks for which deliveries were queued.
+    queued: Vec<WebhookId>,
 }
 
 /// A page of events, which is full of bytes before it is full of events when they are large.

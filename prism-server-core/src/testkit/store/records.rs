@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use prism_types::{
     Attachment, AttachmentType, Features, McpServer, MessageRole, Runtime, Sandbox, SkillSource, Timestamp,
-    Usage,
+    Usage, WebhookEventType,
 };
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
         skill::{SkillRecord, SkillState},
         tenant::{ApiKey, Scopes, Tenant},
         thread::Thread,
+        webhook::{PING, Webhook, WebhookState, delivery::Delivery},
     },
     ports::Write,
 };
@@ -258,6 +259,32 @@ pub fn event(deployment: u32, data: &str) -> NewEvent {
         data: data.to_owned(),
         created_at: at(60),
     }
+}
+
+/// An enabled webhook of a tenant that wants everything.
+pub fn webhook(tenant: u32, number: u32) -> Webhook {
+    Webhook {
+        id: id("whe_", number),
+        tenant_id: id("ten_", tenant),
+        url: "https://example.com/hook".to_owned(),
+        events: vec![WebhookEventType::All],
+        deployment_id: None,
+        description: None,
+        state: WebhookState::Enabled,
+        disabled_reason: None,
+        failing_since: None,
+        paused_until: None,
+        secret: vec![1, 2, 0, 255],
+        previous_secret: None,
+        created_at: at(number),
+        revision: 0,
+    }
+}
+
+/// A test of a webhook with this number, queued so many seconds after the first instant of 1970.
+pub fn ping(webhook: u32, number: u64, seconds: u32) -> Write {
+    let delivery = Delivery::new(id("whe_", webhook), number, PING.to_owned(), None, at(seconds));
+    Write::InsertDelivery(delivery, "{}".to_owned())
 }
 
 /// A deployment with its specification, instance and default thread, all of its number, of the tenant 1.

@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 
 use prism_types::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RunId,
-    SecretRef, TenantId, ThreadId, Timestamp,
+    SecretRef, TenantId, ThreadId, Timestamp, WebhookId,
 };
 
-use super::super::storable;
+use super::{
+    super::{News, storable},
+    webhooks::{Queue, Queued},
+};
 use crate::{
     domain::{
         approval::{Approval, Resolution},
@@ -26,6 +29,7 @@ use crate::{
         skill::SkillRecord,
         tenant::{ApiKey, Metered, Tenant},
         thread::Thread,
+        webhook::Webhook,
     },
     ports::{Commit, Expiring, StoreError, StoreResult, Write},
 };
@@ -52,19 +56,22 @@ pub(super) struct State {
     pub(super) automations: BTreeMap<AutomationId, Automation>,
     pub(super) automation_runs: BTreeMap<AutomationRunId, AutomationRun>,
     pub(super) events: BTreeMap<(DeploymentId, u64), LoggedEvent>,
+    pub(super) webhooks: BTreeMap<WebhookId, Webhook>,
+    pub(super) queues: BTreeMap<WebhookId, Queue>,
+    pub(super) deliveries: BTreeMap<(WebhookId, u64), Queued>,
 }
 
 impl State {
-    /// Carries out all changes or none; returns the appended events.
-    pub(super) fn commit(&mut self, commit: Commit) -> StoreResult<Vec<LoggedEvent>> {
-        let mut change = Change { state: self, undo: Vec::new(), events: Vec::new() };
+    /// Carries out all changes or none; returns what the listener is to be told.
+    pub(super) fn commit(&mut self, commit: Commit) -> StoreResult<News> {
+        let mut change = Change { state: self, undo: Vec::new(), news: News::default() };
         for write in commit.into_writes() {
             if let Err(error) = change.apply(write) {
                 change.roll_back();
                 return Err(error);
             }
         }
-        Ok(change.events)
+        Ok(change.news)
     }
 
     pub(super) fn unfinished_run(&self, thread: &ThreadId) -> Option<&Run> {
@@ -90,7 +97,7 @@ type Undo = Box<dyn FnOnce(&mut State)>;
 pub(super) struct Change<'a> {
     pub(super) state: &'a mut State,
     undo: Vec<Undo>,
-    events: Vec<LoggedEvent>,
+    pub(super) news: News,
 }
 
 impl Change<'_> {
@@ -232,6 +239,18 @@ impl Change<'_> {
             }
             Write::PurgeDeployment(deployment) => {
                 self.purge(&deployment);
+                Ok(())
+            }
+            Write::InsertWebhook(webhook) => self.insert_webhook(webhook),
+            Write::UpdateWebhook(webhook) => self.update_webhook(webhook),
+            Write::InsertDelivery(delivery, data) => self.insert_delivery(delivery, data.as_str().into()),
+            Write::UpdateDelivery(delivery) => self.update_delivery(delivery),
+            Write::TrimWebhook(id, limit) => {
+                self.trim_webhook(&id, limit);
+                Ok(())
+            }
+            Write::PurgeWebhook(id) => {
+                self.purge_webhook(&id);
                 Ok(())
             }
         }
@@ -425,6 +444,17 @@ impl Change<'_> {
                     self.remove(|state| &mut state.audit_entries, key);
                 }
             }
+            Expiring::Deliveries => {
+                let queued = self.state.deliveries.iter();
+                let mut ended: Vec<_> =
+                    queued.filter_map(|(key, queued)| Some((queued.delivery.finished_at?, key))).collect();
+                ended.retain(|(finished_at, _)| *finished_at < before);
+                ended.sort();
+                let keys: Vec<_> = ended.into_iter().take(count).map(|(_, key)| key.clone()).collect();
+                for key in &keys {
+                    self.remove(|state| &mut state.deliveries, key);
+                }
+            }
         }
     }
 
@@ -434,7 +464,8 @@ impl Change<'_> {
         let sequence = last.ok_or(StoreError::Missing("deployment"))? + 1;
         self.put(|state| &mut state.last_sequences, deployment.clone(), sequence);
         let logged = LoggedEvent { sequence, event };
-        self.events.push(logged.clone());
+        self.news.events.push(logged.clone());
+        self.queue_event(&logged)?;
         self.put(|state| &mut state.events, (deployment, sequence), logged);
         Ok(())
     }

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_decisions.sql"),
     include_str!("migrations/0004_changes.sql"),
     include_str!("migrations/0005_automations.sql"),
+    include_str!("migrations/0006_webhooks.sql"),
 ];
 
 /// Brings the schema up to date. All missing migrations are one transaction, which is taken before the version

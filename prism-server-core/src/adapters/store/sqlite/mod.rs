@@ -41,7 +41,7 @@ use std::{path::Path, sync::Arc};
 use futures::FutureExt as _;
 use prism_types::{
     ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RunId, SecretRef,
-    TenantId, ThreadId, Timestamp,
+    TenantId, ThreadId, Timestamp, WebhookId,
 };
 use rusqlite::params;
 
@@ -62,8 +62,15 @@ use crate::{
         skill::SkillRecord,
         tenant::{ApiKey, Tenant},
         thread::Thread,
+        webhook::{
+            Webhook,
+            delivery::{Delivery, DeliveryState},
+        },
     },
-    ports::{AppendListener, BoxFuture, Commit, DeploymentFilter, Expiring, ListQuery, Store, StoreResult},
+    ports::{
+        AppendListener, BoxFuture, Commit, DeliveryQuery, DeploymentFilter, Expiring, ListQuery, Store,
+        StoreResult, WebhookQueue,
+    },
 };
 
 /// A store in one SQLite file. Dropping it answers the last commits and closes the file.
@@ -357,6 +364,9 @@ impl Store for SqliteStore {
             Expiring::AuditEntries => {
                 Ok(rows::one::<AuditEntry>(connection, queries::OLD_AUDIT_ENTRY, before)?.is_some())
             }
+            Expiring::Deliveries => {
+                Ok(rows::one::<Delivery>(connection, queries::OLD_DELIVERY, before)?.is_some())
+            }
         })
     }
 
@@ -450,6 +460,93 @@ impl Store for SqliteStore {
         self.scan(move |connection| {
             let page = params![deployment.as_str(), position(after), limit, run.as_str()];
             rows::events(connection, queries::RUN_EVENTS, page)
+        })
+    }
+
+    fn webhook<'a>(&'a self, id: &'a WebhookId) -> BoxFuture<'a, StoreResult<Option<Webhook>>> {
+        self.point(|connection| rows::one(connection, queries::WEBHOOK, params![id.as_str()]))
+    }
+
+    fn webhooks<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        query: ListQuery<WebhookId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Webhook>>> {
+        let tenant = tenant.clone();
+        self.scan(move |connection| {
+            rows::all(connection, queries::WEBHOOKS, params![tenant.as_str(), upper(&query), query.limit])
+        })
+    }
+
+    fn deleted_webhooks(&self, limit: u32) -> BoxFuture<'_, StoreResult<Vec<Webhook>>> {
+        self.scan(move |connection| rows::all(connection, queries::DELETED_WEBHOOKS, params![limit]))
+    }
+
+    fn webhook_queue<'a>(&'a self, id: &'a WebhookId) -> BoxFuture<'a, StoreResult<Option<WebhookQueue>>> {
+        self.point(|connection| rows::one(connection, queries::WEBHOOK_QUEUE, params![id.as_str()]))
+    }
+
+    fn due_queues<'a>(
+        &'a self,
+        after: Option<(Timestamp, &'a WebhookId)>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<WebhookQueue>>> {
+        let at = after.map_or(i64::MIN, |(at, _)| at.as_millis());
+        let id = lower(after.map(|(_, id)| id));
+        self.scan(move |connection| rows::all(connection, queries::DUE_QUEUES, params![at, id, limit]))
+    }
+
+    fn delivery<'a>(
+        &'a self,
+        webhook: &'a WebhookId,
+        sequence: u64,
+    ) -> BoxFuture<'a, StoreResult<Option<Delivery>>> {
+        let key = params![webhook.as_str(), position(sequence)];
+        self.point(|connection| rows::one(connection, queries::DELIVERY, key))
+    }
+
+    fn delivery_data<'a>(
+        &'a self,
+        webhook: &'a WebhookId,
+        sequence: u64,
+    ) -> BoxFuture<'a, StoreResult<Option<String>>> {
+        let key = params![webhook.as_str(), position(sequence)];
+        self.point(|connection| {
+            let data: Option<rows::DeliveryData> = rows::one(connection, queries::DELIVERY_DATA, key)?;
+            Ok(data.map(|data| data.0))
+        })
+    }
+
+    fn deliveries<'a>(
+        &'a self,
+        webhook: &'a WebhookId,
+        query: DeliveryQuery,
+    ) -> BoxFuture<'a, StoreResult<Vec<Delivery>>> {
+        let webhook = webhook.clone();
+        let before = query.before.map_or(i64::MAX, position);
+        self.scan(move |connection| {
+            let webhook = webhook.as_str();
+            match query.state.map(DeliveryState::as_str) {
+                None => rows::all(connection, queries::DELIVERIES, params![webhook, before, query.limit]),
+                Some(state) => rows::all(
+                    connection,
+                    queries::DELIVERIES_IN_STATE,
+                    params![webhook, before, query.limit, state],
+                ),
+            }
+        })
+    }
+
+    fn due_deliveries<'a>(
+        &'a self,
+        webhook: &'a WebhookId,
+        now: Timestamp,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Delivery>>> {
+        let webhook = webhook.clone();
+        self.scan(move |connection| {
+            let due = params![webhook.as_str(), now.as_millis(), limit];
+            rows::all(connection, queries::DUE_DELIVERIES, due)
         })
     }
 }

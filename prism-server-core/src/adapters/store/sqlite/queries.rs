@@ -56,6 +56,20 @@ macro_rules! columns {
     (events) => {
         "deployment_id, sequence, run_id, thread_id, name, data, created_at"
     };
+    (webhooks) => {
+        "id, tenant_id, url, events, deployment_id, description, state, disabled_reason, failing_since, \
+         paused_until, secret, previous_secret, previous_secret_expires_at, created_at, revision"
+    };
+    (webhook_queues) => {
+        "webhook_id, last_sequence, last_at, pending, due_at"
+    };
+    (webhook_deliveries) => {
+        "webhook_id, sequence, kind, deployment_id, event_sequence, state, tries, attempts, next_at, created_at, \
+         finished_at, revision"
+    };
+    (webhook_data) => {
+        "data"
+    };
 }
 
 macro_rules! queries {
@@ -125,6 +139,23 @@ queries! {
     RUN_EVENTS: events
         "INDEXED BY events_of_run
          WHERE run_id = ?4 AND deployment_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
+    WEBHOOK: webhooks "WHERE id = ?1";
+    WEBHOOKS: webhooks "WHERE tenant_id = ?1 AND id < ?2 AND state <> 'deleted' ORDER BY id DESC LIMIT ?3";
+    DELETED_WEBHOOKS: webhooks "WHERE state = 'deleted' AND id > '' ORDER BY id LIMIT ?1";
+    WEBHOOK_QUEUE: webhook_queues "WHERE webhook_id = ?1";
+    DUE_QUEUES: webhook_queues
+        "WHERE due_at IS NOT NULL AND (due_at, webhook_id) > (?1, ?2) ORDER BY due_at, webhook_id LIMIT ?3";
+    DELIVERY: webhook_deliveries "WHERE webhook_id = ?1 AND sequence = ?2";
+    DELIVERY_DATA: webhook_data
+        "WHERE id = (SELECT data_id FROM webhook_deliveries WHERE webhook_id = ?1 AND sequence = ?2)";
+    DELIVERIES: webhook_deliveries "WHERE webhook_id = ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3";
+    // Without being told, SQLite would take the primary key and pass over the deliveries in all other states.
+    DELIVERIES_IN_STATE: webhook_deliveries
+        "INDEXED BY webhook_deliveries_in_state
+         WHERE webhook_id = ?1 AND state = ?4 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3";
+    DUE_DELIVERIES: webhook_deliveries
+        "WHERE webhook_id = ?1 AND next_at IS NOT NULL AND next_at <= ?2 ORDER BY next_at, sequence LIMIT ?3";
+    OLD_DELIVERY: webhook_deliveries "WHERE finished_at IS NOT NULL AND finished_at < ?1 LIMIT 1";
 }
 
 #[cfg(test)]
@@ -152,6 +183,13 @@ mod tests {
             let mut plan = Vec::new();
             while let Some(row) = rows.next().unwrap() {
                 plan.push(row.get::<_, String>("detail").unwrap());
+            }
+            // One that is found by another is both.
+            if let [search, subquery, inner] = plan.as_slice()
+                && subquery.starts_with("SCALAR SUBQUERY")
+            {
+                assert!(search.starts_with("SEARCH ") && inner.starts_with("SEARCH "), "{name}: {plan:?}");
+                continue;
             }
             assert!(plan.len() == 1 && plan[0].starts_with("SEARCH "), "{name}: {plan:?}");
         }
@@ -190,6 +228,12 @@ mod tests {
             (LAST_AUTOMATION_RUN, "automation_runs_of_automation (automation_id=?)"),
             (AUTOMATION_RUN_AT, "automation_runs_once (automation_id=? AND scheduled_at=?)"),
             (RUN_EVENTS, "events_of_run (run_id=? AND deployment_id=? AND sequence>?)"),
+            (WEBHOOKS, "webhooks_of_tenant (tenant_id=? AND id<?)"),
+            (DELETED_WEBHOOKS, "webhooks_deleted (id>?)"),
+            (DUE_QUEUES, "webhook_queues_due ((due_at,webhook_id)>(?,?))"),
+            (DELIVERIES_IN_STATE, "webhook_deliveries_in_state (webhook_id=? AND state=? AND sequence<?)"),
+            (DUE_DELIVERIES, "webhook_deliveries_due (webhook_id=? AND next_at>? AND next_at<?)"),
+            (OLD_DELIVERY, "webhook_deliveries_finished (finished_at>? AND finished_at<?)"),
         ] {
             let plan = format!("EXPLAIN QUERY PLAN {sql}");
             let mut statement = connection.prepare(&plan).unwrap();

@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use prism_types::{Attachment, Timestamp, Usage};
+use prism_types::{Attachment, Timestamp, Usage, WebhookAttempt};
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, types::FromSql};
 use serde::de::DeserializeOwned;
 
@@ -25,8 +25,12 @@ use crate::{
         skill::{SkillRecord, SkillState},
         tenant::{ApiKey, Scopes, Tenant},
         thread::Thread,
+        webhook::{
+            PreviousSecret, Webhook, WebhookState,
+            delivery::{Delivery, DeliveryState, EventPlace},
+        },
     },
-    ports::{StoreError, StoreResult},
+    ports::{StoreError, StoreResult, WebhookQueue},
 };
 
 /// The record that a query finds, if any.
@@ -437,5 +441,81 @@ impl Record for LoggedEvent {
             created_at: columns.instant(6)?,
         };
         Ok(Self { sequence: columns.number(1)?, event })
+    }
+}
+
+impl Record for Webhook {
+    const TABLE: &'static str = "webhooks";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        let previous_secret = match columns.instant_or_null(12)? {
+            Some(expires_at) => Some(PreviousSecret { sealed: columns.get(11)?, expires_at }),
+            None => None,
+        };
+        Ok(Self {
+            id: columns.parsed(0)?,
+            tenant_id: columns.parsed(1)?,
+            url: columns.get(2)?,
+            events: columns.json(3)?,
+            deployment_id: columns.parsed_or_null(4)?,
+            description: columns.get(5)?,
+            state: columns.word(6, WebhookState::parse)?,
+            disabled_reason: columns.json_or_null(7)?,
+            failing_since: columns.instant_or_null(8)?,
+            paused_until: columns.instant_or_null(9)?,
+            secret: columns.get(10)?,
+            previous_secret,
+            created_at: columns.instant(13)?,
+            revision: columns.number(14)?,
+        })
+    }
+}
+
+impl Record for WebhookQueue {
+    const TABLE: &'static str = "webhook_queues";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            webhook_id: columns.parsed(0)?,
+            last_sequence: columns.number(1)?,
+            last_at: columns.instant_or_null(2)?,
+            pending: columns.number(3)?,
+            due_at: columns.instant_or_null(4)?,
+        })
+    }
+}
+
+impl Record for Delivery {
+    const TABLE: &'static str = "webhook_deliveries";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        let event = match columns.parsed_or_null(3)? {
+            Some(deployment_id) => Some(EventPlace { deployment_id, sequence: columns.number(4)? }),
+            None => None,
+        };
+        Ok(Self {
+            webhook_id: columns.parsed(0)?,
+            sequence: columns.number(1)?,
+            kind: columns.get(2)?,
+            event,
+            state: columns.word(5, DeliveryState::parse)?,
+            tries: columns.number(6)?,
+            attempts: columns.json_or_null::<Vec<WebhookAttempt>>(7)?.unwrap_or_default(),
+            next_at: columns.instant_or_null(8)?,
+            created_at: columns.instant(9)?,
+            finished_at: columns.instant_or_null(10)?,
+            revision: columns.number(11)?,
+        })
+    }
+}
+
+/// What a delivery tells.
+pub(super) struct DeliveryData(pub(super) String);
+
+impl Record for DeliveryData {
+    const TABLE: &'static str = "webhook_data";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        columns.get(0).map(Self)
     }
 }

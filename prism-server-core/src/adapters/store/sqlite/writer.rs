@@ -14,12 +14,11 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    super::Listener,
+    super::{Listener, News},
     errors::{again, failed},
     write,
 };
 use crate::{
-    domain::event::LoggedEvent,
     ports::{Commit, StoreError, StoreResult},
     telemetry,
 };
@@ -98,7 +97,7 @@ type Group = VecDeque<(Commit, Caller)>;
 
 /// A commit that was carried out in the transaction under way.
 struct Written {
-    events: Vec<LoggedEvent>,
+    news: News,
     caller: Caller,
 }
 
@@ -137,7 +136,7 @@ fn carry_out(connection: &Connection, group: &mut Group, listener: &Listener) {
     match ended {
         Ok(()) => {
             for commit in &written {
-                listener.tell(&commit.events);
+                listener.tell(&commit.news);
             }
             for commit in written {
                 answer(commit.caller, Ok(()));
@@ -169,10 +168,10 @@ fn transaction(connection: &Connection, group: &mut Group, written: &mut Vec<Wri
         let outcome =
             if alone { apply(connection, commit).map(Ok) } else { apply_isolated(connection, commit) };
         match outcome {
-            Ok(Ok(events)) => written.push(Written { events, caller }),
+            Ok(Ok(news)) => written.push(Written { news, caller }),
             Ok(Err(refusal)) => answer(caller, Err(refusal)),
             Err(error) => {
-                written.push(Written { events: Vec::new(), caller });
+                written.push(Written { news: News::default(), caller });
                 return Err(error);
             }
         }
@@ -182,7 +181,7 @@ fn transaction(connection: &Connection, group: &mut Group, written: &mut Vec<Wri
 
 /// Carries out one commit of several. After an inner error nothing of it is left in the transaction; an outer
 /// error is the end of the transaction.
-fn apply_isolated(connection: &Connection, commit: Commit) -> StoreResult<StoreResult<Vec<LoggedEvent>>> {
+fn apply_isolated(connection: &Connection, commit: Commit) -> StoreResult<StoreResult<News>> {
     execute(connection, "SAVEPOINT one")?;
     let outcome = apply(connection, commit);
     if outcome.is_err() {
@@ -196,12 +195,12 @@ fn apply_isolated(connection: &Connection, commit: Commit) -> StoreResult<StoreR
     Ok(outcome)
 }
 
-fn apply(connection: &Connection, commit: Commit) -> StoreResult<Vec<LoggedEvent>> {
-    let mut events = Vec::new();
+fn apply(connection: &Connection, commit: Commit) -> StoreResult<News> {
+    let mut news = News::default();
     for change in commit.into_writes() {
-        write::apply(connection, change, &mut events)?;
+        write::apply(connection, change, &mut news)?;
     }
-    Ok(events)
+    Ok(news)
 }
 
 /// Ends the transaction under way, if there is one.

@@ -3,7 +3,7 @@
 use prism_types::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{execute, failed, insert, json};
+use super::{execute, failed, insert, json, webhooks};
 use crate::{
     domain::{audit::AuditEntry, idempotency::KeptReply, limits},
     ports::{Expiring, StoreError, StoreResult},
@@ -59,6 +59,7 @@ pub(super) fn expire(
     count: u32,
 ) -> StoreResult<()> {
     let sql = match records {
+        Expiring::Deliveries => return webhooks::expire(connection, before, count),
         Expiring::Replies => {
             "DELETE FROM replies WHERE (tenant_id, key) IN
                  (SELECT tenant_id, key FROM replies WHERE created_at < ?1

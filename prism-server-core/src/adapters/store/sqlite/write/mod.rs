@@ -7,19 +7,20 @@ mod automations;
 mod changes;
 mod conversations;
 mod deployments;
+mod webhooks;
 
 use prism_types::{Failure, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
 use serde::Serialize;
 
-use super::errors::{failed, refused};
-use crate::{
-    domain::event::LoggedEvent,
-    ports::{StoreError, StoreResult, Write},
+use super::{
+    super::News,
+    errors::{failed, refused},
 };
+use crate::ports::{StoreError, StoreResult, Write};
 
-/// Carries out one change within the transaction under way; puts an appended event to `events`.
-pub(super) fn apply(connection: &Connection, write: Write, events: &mut Vec<LoggedEvent>) -> StoreResult<()> {
+/// Carries out one change within the transaction under way; adds to `news` what the listener is to be told.
+pub(super) fn apply(connection: &Connection, write: Write, news: &mut News) -> StoreResult<()> {
     match write {
         Write::InsertTenant(tenant) => accounts::insert_tenant(connection, &tenant),
         Write::UpdateTenant(tenant) => accounts::update_tenant(connection, &tenant),
@@ -57,11 +58,21 @@ pub(super) fn apply(connection: &Connection, write: Write, events: &mut Vec<Logg
         Write::InsertAutomationRun(run) => automations::insert_run(connection, &run),
         Write::TrimAutomationRuns(id, keep) => automations::trim_runs(connection, &id, keep),
         Write::Append(event) => {
-            events.push(conversations::append(connection, event)?);
+            let logged = conversations::append(connection, event)?;
+            webhooks::queue_event(connection, &logged, news)?;
+            news.events.push(logged);
             Ok(())
         }
         Write::TrimEvents(id, count) => conversations::trim_events(connection, &id, count),
         Write::PurgeDeployment(id) => deployments::purge(connection, &id),
+        Write::InsertWebhook(webhook) => webhooks::insert_webhook(connection, &webhook),
+        Write::UpdateWebhook(webhook) => webhooks::update_webhook(connection, &webhook),
+        Write::InsertDelivery(delivery, data) => {
+            webhooks::insert_delivery(connection, &delivery, &data, news)
+        }
+        Write::UpdateDelivery(delivery) => webhooks::update_delivery(connection, &delivery),
+        Write::TrimWebhook(id, limit) => webhooks::trim_webhook(connection, &id, limit.into()),
+        Write::PurgeWebhook(id) => webhooks::purge(connection, &id),
     }
 }
 

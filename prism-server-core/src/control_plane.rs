@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use axum::Router;
-use prism_types::{ApiKeyId, Runtime, Secret, SecretRef, TenantId};
+use prism_types::{ApiKeyId, Runtime, Secret, SecretRef, TenantId, WebhookId};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     core::{Core, Settings},
     dialects,
     domain::{
+        event::LoggedEvent,
         secret::SealedSecret,
         tenant::{ApiKey, Scopes, Tenant},
     },
@@ -28,7 +29,10 @@ use crate::{
         health::{self, Pulse},
     },
     outbound::{Gateway, Outbounds, Provider},
-    ports::{Clock, Egress, Harness, ListQuery, Sandbox, SecretBox, SkillFetcher, Store, SystemClock},
+    ports::{
+        AppendListener, Clock, Egress, Harness, ListQuery, Sandbox, SecretBox, SkillFetcher, Store,
+        SystemClock,
+    },
     service::{api_keys, known_keys::KnownKeys, secrets, tenants},
 };
 
@@ -164,7 +168,7 @@ impl Builder {
         self
     }
 
-    /// Sends the requests of agents with this. Default: [`HttpEgress`] without development origins.
+    /// Sends the requests of agents, and those to webhooks, with this. Default: [`HttpEgress`] without development origins.
     pub fn egress(mut self, egress: impl Egress) -> Self {
         self.egress = Some(Arc::new(egress));
         self
@@ -234,7 +238,7 @@ impl Builder {
         };
         let tasks = TaskTracker::new();
         let secret_box = self.secret_box.clone();
-        let gateway = Gateway::new(store.clone(), secret_box, egress, self.providers, tasks.clone());
+        let gateway = Gateway::new(store.clone(), secret_box, egress.clone(), self.providers, tasks.clone());
         let outbounds = Outbounds::new(gateway);
         default_part(&mut self.harnesses, Runtime::Scripted.as_str(), || Arc::new(ScriptedHarness::new()));
         default_part(&mut self.harnesses, Runtime::Hermes.as_str(), || {
@@ -243,8 +247,8 @@ impl Builder {
         });
         default_part(&mut self.sandboxes, "memory", || Arc::new(MemorySandbox::new()));
         let event_log = Arc::new(EventLog::default());
-        store.set_append_listener(event_log.clone());
         let (nudges, receivers) = Nudges::new();
+        store.set_append_listener(Arc::new(Told { event_log: event_log.clone(), nudges: nudges.clone() }));
         for sandboxes in self.sandboxes.values() {
             sandboxes.set_listener(Arc::new(nudges.clone()));
         }
@@ -264,12 +268,31 @@ impl Builder {
             known_keys: Arc::default(),
             outbounds,
             turns: Arc::default(),
+            egress,
             pulse: Pulse::default(),
         });
         let engine = Engine::new(core.clone(), receivers).await?;
         let authenticator =
             self.authenticator.unwrap_or_else(|| Arc::new(ApiKeys::new(store, core.known_keys.clone())));
         Ok(ControlPlane { core, authenticator, engine: Arc::new(std::sync::Mutex::new(Some(engine))) })
+    }
+}
+
+/// Who is told of commits: the streams of the events, the engine of what is to be sent to webhooks.
+struct Told {
+    event_log: Arc<EventLog>,
+    nudges: Nudges,
+}
+
+impl AppendListener for Told {
+    fn appended(&self, events: &[LoggedEvent]) {
+        self.event_log.appended(events);
+    }
+
+    fn queued(&self, webhooks: &[WebhookId]) {
+        for webhook in webhooks {
+            self.nudges.webhook(webhook.clone());
+        }
     }
 }
 

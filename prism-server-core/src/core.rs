@@ -11,7 +11,7 @@ use crate::{
     event_log::EventLog,
     http::{health::Pulse, idempotency::Turns},
     outbound::Outbounds,
-    ports::{Clock, Harness, Outbound, Sandbox, SecretBox, SkillFetcher, Store},
+    ports::{Clock, Egress, Harness, Outbound, Sandbox, SecretBox, SkillFetcher, Store},
     service::known_keys::KnownKeys,
 };
 
@@ -35,6 +35,7 @@ pub(crate) struct Core {
     pub(crate) outbounds: Outbounds,
     /// Whose turn it is with which idempotency key.
     pub(crate) turns: Arc<Turns>,
+    pub(crate) egress: Arc<dyn Egress>,
     /// When the engine was last at work.
     pub(crate) pulse: Pulse,
 }
@@ -89,6 +90,8 @@ pub struct Settings {
     pub concurrent_runs: usize,
     /// Most agents that are made ready at the same time; more wait. Default: 64.
     pub concurrent_provisioning: usize,
+    /// Most tries to deliver to webhooks that are under way at the same time; more wait. Default: 128.
+    pub concurrent_webhooks: usize,
     /// How long an agent may take to become ready. Default: 5 minutes.
     pub provisioning_timeout: Duration,
     /// How long a question may wait for an answer; then it is denied, at the next sweep. `None`: for ever. Default: `None`.
@@ -113,6 +116,7 @@ impl Default for Settings {
             requests_per_second: None,
             concurrent_runs: 1000,
             concurrent_provisioning: 64,
+            concurrent_webhooks: 128,
             provisioning_timeout: Duration::from_secs(300),
             approval_timeout: None,
             audit_retention: Duration::from_secs(400 * 24 * 60 * 60),

@@ -33,6 +33,7 @@ const COMMIT_DURATION: &str = "prism_store_transaction_duration_seconds";
 const MODEL_CALLS: &str = "prism_model_calls_total";
 const MODEL_TOKENS: &str = "prism_model_tokens_total";
 const MCP_CALLS: &str = "prism_mcp_calls_total";
+const WEBHOOK_ATTEMPTS: &str = "prism_webhook_attempts_total";
 
 /// Tells the recorder of this process what each metric is. Called by whoever installs one, once.
 pub fn describe_metrics() {
@@ -55,6 +56,7 @@ pub fn describe_metrics() {
     describe_counter!(MODEL_CALLS, "Calls of models by agents, by outcome.");
     describe_counter!(MODEL_TOKENS, "Tokens that agents used, by direction.");
     describe_counter!(MCP_CALLS, "Requests of agents to MCP servers, by outcome.");
+    describe_counter!(WEBHOOK_ATTEMPTS, "Tries to deliver to webhooks, by outcome.");
 }
 
 /// A request was answered.
@@ -154,6 +156,11 @@ pub(crate) fn metered(input_tokens: u64, output_tokens: u64) {
 /// An MCP server was asked, and answered with this status or not at all.
 pub(crate) fn mcp_called(status: Option<u16>) {
     counter!(MCP_CALLS, "outcome" => outcome(status)).increment(1);
+}
+
+/// A delivery to a webhook was tried, and answered with this status or not at all.
+pub(crate) fn webhook_tried(status: Option<u16>) {
+    counter!(WEBHOOK_ATTEMPTS, "outcome" => outcome(status)).increment(1);
 }
 
 fn outcome(status: Option<u16>) -> &'static str {

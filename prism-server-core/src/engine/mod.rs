@@ -19,6 +19,7 @@ mod runs;
 mod scrubbing;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 mod workers;
 
 use std::{collections::HashSet, sync::Arc};
@@ -35,6 +36,7 @@ pub(crate) use nudges::Nudges;
 use nudges::Receivers;
 use provisioning::Provisioner;
 use runs::Drivers;
+use webhooks::Dispatcher;
 
 /// Most records that a sweep reads at once.
 const SWEEP_PAGE: u32 = 200;
@@ -45,6 +47,7 @@ pub(crate) struct Engine {
     receivers: Receivers,
     provisioner: Arc<Provisioner>,
     drivers: Arc<Drivers>,
+    dispatcher: Arc<Dispatcher>,
 }
 
 impl Engine {
@@ -56,8 +59,9 @@ impl Engine {
         let overflow = receivers.overflow.clone();
         let agents = Arc::new(Agents::default());
         let provisioner = Arc::new(Provisioner::new(core.clone(), agents.clone(), overflow.clone()));
-        let drivers = Arc::new(Drivers::new(core.clone(), agents, interrupted, overflow));
-        Ok(Self { core, receivers, provisioner, drivers })
+        let drivers = Arc::new(Drivers::new(core.clone(), agents, interrupted, overflow.clone()));
+        let dispatcher = Arc::new(Dispatcher::new(core.clone(), overflow));
+        Ok(Self { core, receivers, provisioner, drivers, dispatcher })
     }
 
     /// Reconciles until the shutdown, then waits for what is under way.
@@ -74,6 +78,8 @@ impl Engine {
                 Some(deployment) = self.receivers.deployments.recv() => self.provisioner.nudge(deployment),
                 Some(instance) = self.receivers.instances.recv() => self.provisioner.died(instance).await,
                 Some(run) = self.receivers.runs.recv() => self.drivers.nudge(run),
+                Some(webhook) = self.receivers.webhooks.recv() => self.dispatcher.nudge(webhook),
+                () = self.dispatcher.due() => self.dispatcher.look().await,
                 () = self.receivers.overflow.notified() => self.sweep().await,
                 _ = sweeps.tick() => self.sweep().await,
             }
@@ -95,6 +101,7 @@ impl Engine {
         if let Err(error) = approvals::expire(&self.core).await {
             tracing::warn!(%error, "the sweep for unanswered questions failed; it is repeated");
         }
+        self.dispatcher.sweep().await;
     }
 }
 

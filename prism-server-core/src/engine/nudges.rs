@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prism_types::{DeploymentId, InstanceId, RunId};
+use prism_types::{DeploymentId, InstanceId, RunId, WebhookId};
 use tokio::sync::{Notify, mpsc};
 
 use crate::ports::SandboxListener;
@@ -17,6 +17,7 @@ pub(crate) struct Nudges {
     instances: mpsc::Sender<InstanceId>,
     runs: mpsc::Sender<RunId>,
     automations: Arc<Notify>,
+    webhooks: mpsc::Sender<WebhookId>,
     overflow: Arc<Notify>,
 }
 
@@ -26,6 +27,7 @@ pub(crate) struct Receivers {
     pub(super) instances: mpsc::Receiver<InstanceId>,
     pub(super) runs: mpsc::Receiver<RunId>,
     pub(super) automations: Arc<Notify>,
+    pub(super) webhooks: mpsc::Receiver<WebhookId>,
     pub(super) overflow: Arc<Notify>,
 }
 
@@ -36,14 +38,16 @@ impl Nudges {
         let (instances, instance_receiver) = mpsc::channel(WAITING);
         let (runs, run_receiver) = mpsc::channel(WAITING);
         let [automations, overflow] = [(); 2].map(|()| Arc::new(Notify::new()));
+        let (webhooks, webhook_receiver) = mpsc::channel(WAITING);
         let receivers = Receivers {
             deployments: deployment_receiver,
             instances: instance_receiver,
             runs: run_receiver,
             automations: automations.clone(),
+            webhooks: webhook_receiver,
             overflow: overflow.clone(),
         };
-        (Self { deployments, instances, runs, automations, overflow }, receivers)
+        (Self { deployments, instances, runs, automations, webhooks, overflow }, receivers)
     }
 
     /// Something of a deployment is to be done.
@@ -63,6 +67,13 @@ impl Nudges {
     /// When something is due may have changed.
     pub(crate) fn automations(&self) {
         self.automations.notify_one();
+    }
+
+    /// Something is to be sent to a webhook, or it was changed.
+    pub(crate) fn webhook(&self, id: WebhookId) {
+        if self.webhooks.try_send(id).is_err() {
+            self.overflow.notify_one();
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod secrets;
 pub(crate) mod skills;
 pub(crate) mod tenants;
 pub(crate) mod threads;
+pub(crate) mod webhooks;
 
 use std::future::Future;
 

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{FutureExt, StreamExt};
 use http::Response;
 use reqwest::Client;
+use url::Url;
 
 use super::skill_fetcher::{
     BuildError,
@@ -43,20 +44,25 @@ impl HttpEgress {
         HttpEgressBuilder { guard, origins: Vec::new(), silence: SILENCE }
     }
 
-    async fn ask(&self, request: EgressRequest) -> Result<Response<EgressBody>, EgressError> {
-        let EgressRequest { reach, method, url, headers, body } = request;
-        let replaced = self.replacements.iter().find_map(|replacement| replacement.apply(&url));
-        let (client, url) = match (reach, replaced) {
-            (Reach::Anywhere, _) => (&self.unguarded, url),
+    /// Who sends a request for a URL, and where to.
+    fn route(&self, reach: Reach, url: &Url) -> Result<(&Client, Url), EgressError> {
+        let replaced = self.replacements.iter().find_map(|replacement| replacement.apply(url));
+        match (reach, replaced) {
+            (Reach::Anywhere, _) => Ok((&self.unguarded, url.clone())),
             (Reach::Public, Some(replaced)) => {
-                guard::check_form(&url).map_err(|_| EgressError::Forbidden)?;
-                (&self.unguarded, replaced)
+                guard::check_form(url).map_err(|_| EgressError::Forbidden)?;
+                Ok((&self.unguarded, replaced))
             }
             (Reach::Public, None) => {
-                self.guard.check(&url).map_err(|_| EgressError::Forbidden)?;
-                (&self.guarded, url)
+                self.guard.check(url).map_err(|_| EgressError::Forbidden)?;
+                Ok((&self.guarded, url.clone()))
             }
-        };
+        }
+    }
+
+    async fn ask(&self, request: EgressRequest) -> Result<Response<EgressBody>, EgressError> {
+        let EgressRequest { reach, method, url, headers, body } = request;
+        let (client, url) = self.route(reach, &url)?;
         let answer = client.request(method, url).headers(headers).body(body).send().await;
         let answer = answer.map_err(|error| match error {
             error if guard::is_refusal(&error) => EgressError::Forbidden,
@@ -78,6 +84,10 @@ impl HttpEgress {
 impl Egress for HttpEgress {
     fn send(&self, request: EgressRequest) -> BoxFuture<'_, Result<Response<EgressBody>, EgressError>> {
         self.ask(request).boxed()
+    }
+
+    fn check(&self, reach: Reach, url: &Url) -> Result<(), EgressError> {
+        self.route(reach, url).map(drop)
     }
 }
 
@@ -129,7 +139,6 @@ mod tests {
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
     };
-    use url::Url;
 
     use super::*;
 
@@ -167,7 +176,12 @@ mod tests {
             [origin.as_str(), "http://localhost:8080/", "https://user@mcp.example/", "http://10.0.0.1/"]
         {
             assert_eq!(ask(&egress, Reach::Public, url).await.err(), Some(EgressError::Forbidden), "{url}");
+            let told = egress.check(Reach::Public, &Url::parse(url).unwrap()).err();
+            // What a name stands for shows when it is looked up.
+            let by_name = url.contains("localhost");
+            assert_eq!(told, (!by_name).then_some(EgressError::Forbidden), "{url}");
         }
+        assert_eq!(egress.check(Reach::Public, &Url::parse("https://mcp.example/a").unwrap()), Ok(()));
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.read_u8().await.unwrap();

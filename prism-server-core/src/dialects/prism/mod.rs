@@ -1,4 +1,4 @@
-//! The native dialect: deployments, messages, events, threads, runs.
+//! The native dialect: deployments, messages, events, threads, runs, approvals, webhooks.
 //!
 //! [`OPERATIONS`] lists every endpoint with its scope. The router is made from that list, so that none can be
 //! reached without the check of its scope, and tests and documents can walk all of them.
@@ -18,6 +18,7 @@ mod operations;
 mod runs;
 mod skills;
 mod threads;
+mod webhooks;
 
 use std::{sync::Arc, time::Instant};
 
@@ -109,6 +110,17 @@ fn handler(operation: &Operation) -> MethodRouter<Arc<Core>> {
         "list_automation_runs" => get(automations::runs),
         "update_thread" => patch(threads::update),
         "list_audit_entries" => get(audit::list),
+        "create_webhook" => post(webhooks::create),
+        "list_webhooks" => get(webhooks::list),
+        "get_webhook" => get(webhooks::get),
+        "update_webhook" => patch(webhooks::update),
+        "delete_webhook" => delete(webhooks::delete),
+        "rotate_webhook_secret" => post(webhooks::rotate_secret),
+        "test_webhook" => post(webhooks::test),
+        "list_webhook_deliveries" => get(webhooks::deliveries),
+        "get_webhook_delivery" => get(webhooks::get_delivery),
+        "redeliver_webhook_delivery" => post(webhooks::redeliver),
+        "redeliver_webhook" => post(webhooks::redeliver_failed),
         _ => MethodRouter::new(),
     }
 }

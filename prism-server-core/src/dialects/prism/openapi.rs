@@ -102,6 +102,8 @@ fn parameters(operation: &Operation) -> Vec<Value> {
             "run_id" => "run_",
             "approval_id" => "apr_",
             "automation_id" => "auto_",
+            "webhook_id" => "whe_",
+            "delivery_id" => "whd_",
             _ => "dep_",
         };
         let pattern = format!("^{prefix}[A-Za-z0-9_-]{{1,100}}$");

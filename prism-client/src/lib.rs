@@ -101,6 +101,7 @@
 //!
 //! * `rustls` (default): TLS by rustls, with the platform's certificates.
 //! * `native-tls`: TLS by the platform's own library.
+//! * `webhooks` (default): the module `webhooks`, which verifies what a webhook is sent.
 
 mod backoff;
 mod call;
@@ -110,6 +111,8 @@ pub mod events;
 pub mod resources;
 mod response;
 pub mod sse;
+#[cfg(feature = "webhooks")]
+pub mod webhooks;
 
 pub use backoff::Backoff;
 pub use client::{Client, ClientBuilder};

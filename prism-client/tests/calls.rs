@@ -5,8 +5,8 @@ mod support;
 use std::time::Duration;
 
 use prism_client::types::{
-    Attachment, AttachmentType, CreateDeployment, CreateThread, DeploymentStatus, RunStatus, SendMessage,
-    SkillState, UpdateDeployment,
+    Attachment, AttachmentType, CreateDeployment, CreateThread, CreateWebhook, DeploymentStatus, Patch,
+    RunStatus, SendMessage, SkillState, UpdateDeployment, UpdateWebhook, WebhookDeliveryStatus,
 };
 use serde_json::{Value, json};
 use support::{KEY, client, deployment, deployment_id};
@@ -189,6 +189,74 @@ async fn skills() {
     let skills = client(&server.uri()).deployment(&deployment_id()).skills().list().await.unwrap();
     assert_eq!(skills.data[0].state, SkillState::Pending);
     assert_request(&only_request(&server).await, "GET /v1/deployments/dep_7xK9s2/skills");
+}
+
+#[tokio::test]
+async fn webhooks() {
+    let (webhook, delivery) = ("whe_1".parse().unwrap(), "whd_1_7".parse().unwrap());
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let told = json!({
+        "webhook_id": "whe_1", "url": "https://example.com/hook", "events": ["run_status", "dream"],
+        "enabled": true, "created_at": "2026-06-11T20:55:03Z", "secret": secret,
+    });
+    let server = answering(201, told.clone()).await;
+    let request = CreateWebhook::new("https://example.com/hook", ["run_status"]).description("For tests");
+    let created = client(&server.uri()).webhooks().create(request).await.unwrap();
+    assert_eq!((created.secret.expose(), created.webhook.events[1].as_str()), (secret, "dream"));
+    assert!(!format!("{created:?}").contains("MfKQ"), "{created:?}");
+    let sent = only_request(&server).await;
+    assert_request(&sent, "POST /v1/webhooks");
+    let expected =
+        json!({"url": "https://example.com/hook", "events": ["run_status"], "description": "For tests"});
+    assert_eq!(body(&sent), expected);
+
+    let server = answering(200, told.clone()).await;
+    client(&server.uri()).webhooks().get(&webhook).await.unwrap();
+    assert_request(&only_request(&server).await, "GET /v1/webhooks/whe_1");
+    let server = answering(200, told.clone()).await;
+    client(&server.uri()).webhooks().rotate_secret(&webhook).await.unwrap();
+    assert_request(&only_request(&server).await, "POST /v1/webhooks/whe_1/rotate-secret");
+    let server = answering(200, told.clone()).await;
+    let change = UpdateWebhook::new().enabled(false).description(Patch::Clear);
+    client(&server.uri()).webhooks().update(&webhook, change).await.unwrap();
+    let sent = only_request(&server).await;
+    assert_request(&sent, "PATCH /v1/webhooks/whe_1");
+    assert_eq!(body(&sent), json!({"enabled": false, "description": null}));
+    let server = answering(200, json!({"webhook_id": "whe_1", "status": "deleted"})).await;
+    client(&server.uri()).webhooks().delete(&webhook).await.unwrap();
+    assert_request(&only_request(&server).await, "DELETE /v1/webhooks/whe_1");
+    let server = answering(200, json!({"data": [told], "next_cursor": null})).await;
+    client(&server.uri()).webhooks().list().limit(3_u32).await.unwrap();
+    assert_request(&only_request(&server).await, "GET /v1/webhooks?limit=3");
+
+    let told = json!({
+        "delivery_id": "whd_1_7", "webhook_id": "whe_1", "type": "ping", "status": "delivered",
+        "attempts": [{"at": "2026-06-11T20:55:03Z", "duration_ms": 12, "status": 204}],
+        "created_at": "2026-06-11T20:55:03Z",
+    });
+    for (path, call) in [("test", 0), ("deliveries/whd_1_7", 1), ("deliveries/whd_1_7/redeliver", 2)] {
+        let server = answering(200, told.clone()).await;
+        let webhooks = client(&server.uri()).webhooks();
+        let answer = match call {
+            0 => webhooks.test(&webhook).await,
+            1 => webhooks.delivery(&webhook, &delivery).await,
+            _ => webhooks.redeliver(&webhook, &delivery).await,
+        };
+        assert_eq!(answer.unwrap().attempts[0].status, Some(204));
+        let method = if call == 1 { "GET" } else { "POST" };
+        assert_request(&only_request(&server).await, &format!("{method} /v1/webhooks/whe_1/{path}"));
+    }
+    let server = answering(200, json!({"data": [told], "next_cursor": null})).await;
+    let list = client(&server.uri()).webhooks().deliveries(&webhook);
+    list.status(WebhookDeliveryStatus::Failed).cursor("x").await.unwrap();
+    let expected = "GET /v1/webhooks/whe_1/deliveries?status=failed&cursor=x";
+    assert_request(&only_request(&server).await, expected);
+    let server = answering(200, json!({"redelivered": 1000, "more": true})).await;
+    let since = "2026-06-11T20:55:03Z".parse().unwrap();
+    assert!(client(&server.uri()).webhooks().redeliver_failed(&webhook, since).await.unwrap().more);
+    let sent = only_request(&server).await;
+    assert_request(&sent, "POST /v1/webhooks/whe_1/redeliver");
+    assert_eq!(body(&sent), json!({"since": "2026-06-11T20:55:03.000Z"}));
 }
 
 #[tokio::test]

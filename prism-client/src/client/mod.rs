@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use prism_types::DeploymentId;
 use reqwest::{Url, header::HeaderValue};
 
-use crate::resources::{AuditLog, DeploymentHandle, Deployments};
+use crate::resources::{AuditLog, DeploymentHandle, Deployments, Webhooks};
 
 pub use builder::ClientBuilder;
 
@@ -64,6 +64,11 @@ impl Client {
     /// Reads who changed what.
     pub fn audit_log(&self) -> AuditLog {
         AuditLog::new(self.clone())
+    }
+
+    /// Creates, lists and changes webhooks, and reads what became of their deliveries.
+    pub fn webhooks(&self) -> Webhooks {
+        Webhooks::new(self.clone())
     }
 
     /// The base URL, without a slash at its end unless it has no path.

@@ -9,6 +9,7 @@ mod runs;
 mod skills;
 mod threads;
 mod wait;
+mod webhooks;
 
 pub use approvals::{AnswerApprovalCall, Approvals, GetApprovalCall, ListApprovalsCall};
 pub use audit::{AuditLog, ListAuditEntriesCall};
@@ -25,6 +26,11 @@ pub use runs::{CancelRunCall, GetRunCall, ListRunsCall, Runs};
 pub use skills::{ListSkillsCall, Skills};
 pub use threads::{CreateThreadCall, GetThreadCall, ListThreadsCall, Threads, UpdateThreadCall};
 pub use wait::WaitUntilReady;
+pub use webhooks::{
+    CreateWebhookCall, DeleteWebhookCall, GetWebhookCall, GetWebhookDeliveryCall, ListWebhookDeliveriesCall,
+    ListWebhooksCall, RedeliverWebhookCall, RedeliverWebhookDeliveryCall, RotateWebhookSecretCall,
+    TestWebhookCall, UpdateWebhookCall, Webhooks,
+};
 
 /// Declares a handle on a collection of one deployment.
 macro_rules! deployment_collection {

@@ -45,6 +45,7 @@ enum Command {
     Automations(remote::automations::Arguments),
     Skills(remote::skills::Arguments),
     Audit(remote::audit::Arguments),
+    Webhooks(remote::webhooks::Arguments),
 }
 
 /// Reads the command line, does what it says, and tells how it went.
@@ -76,6 +77,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Automations(arguments) => remote::automations::run(arguments),
         Command::Skills(arguments) => remote::skills::run(arguments),
         Command::Audit(arguments) => remote::audit::run(arguments),
+        Command::Webhooks(arguments) => remote::webhooks::run(arguments),
     }
 }
 

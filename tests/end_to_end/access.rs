@@ -1,18 +1,18 @@
 //! Who may do what: every endpoint, walked.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{Router, extract::Request};
 use prism_server_core::{
     ControlPlane, TrustedPrincipal,
     adapters::secret_box::{MasterKey, SealedBox},
     dialects::prism::{OPERATIONS, Operation},
-    domain::tenant::{Principal, Scopes},
+    domain::tenant::{Principal, Scope, Scopes},
 };
 use prism_tests::{Account, Answer, Http, TestServer};
 use prism_types::{
-    ApprovalId, ApprovalStatus, AutomationId, CreateAutomation, DeploymentId, EventPayload, RunId, RunStatus,
-    ThreadId,
+    ApprovalId, ApprovalStatus, AutomationId, CreateAutomation, CreateWebhook, DeploymentId, EventPayload,
+    RunId, RunStatus, ThreadId, WebhookDeliveryId, WebhookId,
 };
 use serde_json::json;
 
@@ -23,6 +23,8 @@ struct Things {
     run: RunId,
     approval: ApprovalId,
     automation: AutomationId,
+    webhook: WebhookId,
+    delivery: WebhookDeliveryId,
 }
 
 async fn things(server: &TestServer) -> Things {
@@ -38,13 +40,13 @@ async fn things(server: &TestServer) -> Things {
     };
     let automation = handle.automations().create(CreateAutomation::new("Digest", "@yearly", "Sum up.")).await;
     let automation = automation.unwrap().automation_id.clone();
-    Things {
-        deployment,
-        thread: receipt.thread_id.clone(),
-        run: receipt.run_id.clone(),
-        approval,
-        automation,
-    }
+    let webhooks = server.client().webhooks();
+    // Nobody listens there: what is sent fails, and what it was is kept.
+    let request = CreateWebhook::new("https://hooks.invalid/a", ["*"]);
+    let webhook = webhooks.create(request).await.unwrap().webhook.webhook_id.clone();
+    let delivery = webhooks.test(&webhook).await.unwrap().delivery_id.clone();
+    let (thread, run) = (receipt.thread_id.clone(), receipt.run_id.clone());
+    Things { deployment, thread, run, approval, automation, webhook, delivery }
 }
 
 async fn call(server: &TestServer, operation: &Operation, things: &Things, key: Option<&str>) -> Answer {
@@ -54,7 +56,9 @@ async fn call(server: &TestServer, operation: &Operation, things: &Things, key: 
         .replace("{thread_id}", things.thread.as_str())
         .replace("{run_id}", things.run.as_str())
         .replace("{approval_id}", things.approval.as_str())
-        .replace("{automation_id}", things.automation.as_str());
+        .replace("{automation_id}", things.automation.as_str())
+        .replace("{webhook_id}", things.webhook.as_str())
+        .replace("{delivery_id}", things.delivery.as_str());
     assert!(!path.contains('{'), "{path}");
     let http = server.http_with(key);
     match operation.method {
@@ -80,14 +84,18 @@ async fn without_a_key_or_with_a_revoked_or_made_up_one_every_endpoint_answers_4
 }
 
 #[tokio::test]
-async fn with_the_other_scope_every_endpoint_answers_403() {
+async fn with_all_scopes_but_its_own_every_endpoint_answers_403() {
     let server = TestServer::start().await;
     let things = things(&server).await;
-    let keys = [server.key("deployments:read").await.1, server.key("deployments:write").await.1];
+    let mut keys = BTreeMap::new();
+    for scope in Scope::ALL {
+        let others = Scope::ALL.iter().filter(|other| *other != scope).map(|other| other.as_str());
+        let others = others.collect::<Vec<_>>().join(" ");
+        keys.insert(scope.as_str(), server.key(&others).await.1);
+    }
     for operation in OPERATIONS {
         let needed = operation.scope.as_str();
-        let wrong = if needed == "deployments:read" { &keys[1] } else { &keys[0] };
-        let answer = call(&server, operation, &things, Some(wrong.expose())).await;
+        let answer = call(&server, operation, &things, Some(keys[needed].expose())).await;
         assert_eq!((answer.status, answer.code()), (403, "forbidden"), "{}", operation.id);
         assert!(answer.message().contains(needed), "{}: {}", operation.id, answer.message());
     }
@@ -103,6 +111,14 @@ async fn with_another_tenants_key_every_endpoint_answers_404_and_changes_nothing
         assert_eq!((answer.status, answer.code()), (404, "not_found"), "{}", operation.id);
         assert_eq!(answer.message(), "Deployment not found", "{}", operation.id);
     }
+    for operation in OPERATIONS.iter().filter(|operation| operation.path.contains("{webhook_id}")) {
+        let answer = call(&server, operation, &things, Some(key.expose())).await;
+        assert_eq!((answer.status, answer.code()), (404, "not_found"), "{}", operation.id);
+        assert_eq!(answer.message(), "Webhook not found", "{}", operation.id);
+    }
+    let listed = server.http_with(Some(key.expose())).get("/v1/webhooks").await;
+    assert_eq!(listed.body, json!({"data": [], "next_cursor": null}));
+    assert!(server.client().webhooks().get(&things.webhook).await.unwrap().enabled);
     let listed = server.http_with(Some(key.expose())).get("/v1/deployments").await;
     assert_eq!(listed.body, json!({"data": [], "next_cursor": null}));
     let deployment = server.client().deployment(&things.deployment).get().await.unwrap();

@@ -12,7 +12,7 @@ use prism_server_core::{
     domain::tenant::Scopes,
 };
 use prism_tests::{Answer, Http, PrismServe, ServerOptions, TestServer, answer, scripted_body, serve};
-use prism_types::{CreateAutomation, EventPayload, Timestamp, UpdateDeployment};
+use prism_types::{CreateAutomation, CreateWebhook, EventPayload, Timestamp, UpdateDeployment, WebhookId};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -36,6 +36,11 @@ async fn waiting(server: &TestServer) -> [String; 3] {
             return [id.to_string(), run, asked.approval_id.unwrap().to_string()];
         }
     }
+}
+
+async fn webhook(server: &TestServer) -> WebhookId {
+    let request = CreateWebhook::new("https://hooks.invalid/a", ["*"]);
+    server.client().webhooks().create(request).await.unwrap().webhook.webhook_id.clone()
 }
 
 /// Where an operation is sent to, and a body that it takes.
@@ -64,6 +69,22 @@ async fn posted(server: &TestServer, id: &str) -> (String, Value) {
             let request = CreateAutomation::new("Digest", "@daily", "Sum up.");
             let made = server.client().deployment(&id).automations().create(request).await.unwrap();
             (format!("/v1/deployments/{id}/automations/{}/trigger", made.automation_id), json!({}))
+        }
+        "create_webhook" => {
+            ("/v1/webhooks".to_owned(), json!({"url": "https://hooks.invalid/a", "events": ["*"]}))
+        }
+        "rotate_webhook_secret" => {
+            (format!("/v1/webhooks/{}/rotate-secret", webhook(server).await), json!({}))
+        }
+        "test_webhook" => (format!("/v1/webhooks/{}/test", webhook(server).await), json!({})),
+        "redeliver_webhook" => (
+            format!("/v1/webhooks/{}/redeliver", webhook(server).await),
+            json!({"since": "2026-01-01T00:00:00Z"}),
+        ),
+        "redeliver_webhook_delivery" => {
+            let id = webhook(server).await;
+            let delivery = server.client().webhooks().test(&id).await.unwrap().delivery_id.clone();
+            (format!("/v1/webhooks/{id}/deliveries/{delivery}/redeliver"), json!({}))
         }
         other => panic!("{other} is not tried"),
     }

@@ -16,3 +16,4 @@ mod runs;
 mod skills;
 mod steering;
 mod streams;
+mod webhooks;

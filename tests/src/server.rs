@@ -12,6 +12,7 @@ use prism_client::Client;
 use prism_server_core::{
     Admin, ControlPlane, Settings,
     adapters::{
+        egress::HttpEgress,
         secret_box::{MasterKey, SealedBox},
         skill_fetcher::GuardedFetcher,
         store::SqliteStore,
@@ -66,13 +67,15 @@ impl TestServer {
     pub async fn with(options: ServerOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(directory.path().join("prism.db")).unwrap();
-        let mut fetcher = GuardedFetcher::builder();
+        let (mut fetcher, mut egress) = (GuardedFetcher::builder(), HttpEgress::builder());
         for (from, to) in &options.development_origins {
             fetcher = fetcher.development_origin(from, to);
+            egress = egress.development_origin(from, to);
         }
         let plane = ControlPlane::builder(SealedBox::new(MasterKey::from_bytes([7; 32])))
             .store(Arc::new(store))
             .skill_fetcher(fetcher.build().unwrap())
+            .egress(egress.build().unwrap())
             .settings(options.settings)
             .build()
             .await

@@ -32,8 +32,8 @@ enum Command {
         /// A label for people, 1 to 255 characters.
         #[arg(long)]
         name: String,
-        /// What the key may do: deployments:read, deployments:write, audit:read, or several with commas between.
-        /// Writing does not include reading.
+        /// What the key may do: deployments:read, deployments:write, audit:read, webhooks:read, webhooks:write, or
+        /// several with commas between. Writing does not include reading.
         #[arg(long, value_name = "SCOPES", value_parser = scopes)]
         #[arg(default_value = "deployments:read,deployments:write")]
         scopes: Scopes,
@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn a_key_without_a_scope_is_refused() {
-        assert_eq!(scopes("deployments:read,deployments:write,audit:read"), Ok(Scopes::all()));
+        let all: Vec<_> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+        assert_eq!(scopes(&all.join(",")), Ok(Scopes::all()));
         assert!(scopes("").is_err() && scopes(",").is_err());
         assert!(scopes("deployments:raed").unwrap_err().contains("`deployments:raed`"));
     }

@@ -10,6 +10,7 @@ pub(crate) mod send;
 pub(crate) mod skills;
 pub(crate) mod threads;
 mod transcript;
+pub(crate) mod webhooks;
 
 use std::io::Read;
 

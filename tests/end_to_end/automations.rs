@@ -67,7 +67,7 @@ async fn an_automation_lives_from_its_creation_to_its_end() {
     assert_eq!((changed.schedule.as_str(), changed.cron.as_str()), ("0 9 * * SUN", "0 9 * * 0"));
     assert_eq!((changed.enabled, changed.next_run_at, &changed.thread_id), (false, None, &thread.thread_id));
     let listed = automations.list().await.unwrap().into_inner();
-    assert_eq!(listed.data, [changed.summary.clone()]);
+    assert_eq!(listed.data, std::slice::from_ref(&changed.summary));
 
     let deleted = automations.delete(&created.automation_id).await.unwrap();
     assert_eq!(deleted.automation_id, created.automation_id);

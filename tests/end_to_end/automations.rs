@@ -213,7 +213,7 @@ async fn across_kill_9_every_instant_fires_once() {
         deaths.push(fired.max(count(directory.path(), ENTRIES)));
     }
     println!("entries at each death: {deaths:?}");
-    assert!(deaths.len() > 3, "it was killed while it fired: {deaths:?}");
+    assert!(deaths.len() > 2, "it was killed while it fired: {deaths:?}");
 
     let prism = PrismServe::start(directory.path()).await;
     let mut runs = BTreeSet::new();

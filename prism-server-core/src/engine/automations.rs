@@ -27,8 +27,8 @@ use super::SWEEP_PAGE;
 use crate::{
     core::Core,
     domain::automation::Automation,
-    error::{ErrorKind, Result},
-    ports::{Commit, Write},
+    error::Result,
+    ports::{Commit, StoreError, Write},
     service::automations,
 };
 
@@ -55,7 +55,7 @@ impl Automations {
     }
 
     async fn work(&self) {
-        let (mut seen, mut settled) = (Timestamp::from_millis(i64::MAX), false);
+        let (mut seen, mut settled) = (Timestamp::UNIX_EPOCH, false);
         loop {
             let now = self.core.clock.now();
             // Also at the start: the last server may have had another clock, or other rules of time zones.
@@ -148,16 +148,10 @@ impl Automations {
             return Ok(());
         }
         let settled = Automation { next_run_at: next, ..automation.clone() };
-        match self
-            .core
-            .store
-            .commit(Commit::new().with(Write::UpdateAutomation(settled)))
-            .await
-            .map_err(crate::Error::from)
-        {
+        match self.core.store.commit(Commit::new().with(Write::UpdateAutomation(settled))).await {
             // Somebody was faster, and has seen the clock.
-            Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => Ok(()),
-            done => done,
+            Ok(()) | Err(StoreError::Conflict(_) | StoreError::Missing(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

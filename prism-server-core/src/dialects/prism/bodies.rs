@@ -258,7 +258,12 @@ fn attachment(node: Node<'_>) -> Option<Attachment> {
     Some(Attachment::new(kind?, url?))
 }
 
-fn patch<T>(object: &Object<'_>, name: &str, read: impl FnOnce(Node<'_>) -> Option<T>) -> Patch<T> {
+/// A field that may be left out, or `null` to take it away.
+pub(super) fn patch<T>(
+    object: &Object<'_>,
+    name: &str,
+    read: impl FnOnce(Node<'_>) -> Option<T>,
+) -> Patch<T> {
     if object.is_null(name) {
         return Patch::Clear;
     }

@@ -1,8 +1,9 @@
 //! The request bodies of webhooks, decoded and checked field by field.
 
-use prism_types::{DeploymentId, Patch, Timestamp, WebhookEventType};
+use prism_types::{DeploymentId, Timestamp, WebhookEventType};
 use serde_json::Value;
 
+use super::super::bodies::patch;
 use crate::{
     domain::{
         checks,
@@ -10,7 +11,7 @@ use crate::{
         webhook::WebhookChange,
     },
     error::Result,
-    http::decode::{Node, Object, boolean, decode},
+    http::decode::{Node, boolean, decode},
     service::webhooks::NewWebhook,
 };
 
@@ -89,17 +90,10 @@ fn description(node: Node<'_>) -> Option<String> {
     node.label(1..=LABEL)
 }
 
-fn patch<T>(object: &Object<'_>, name: &str, read: impl FnOnce(Node<'_>) -> Option<T>) -> Patch<T> {
-    if object.is_null(name) {
-        return Patch::Clear;
-    }
-    object.optional(name, read).map_or(Patch::Keep, Patch::Set)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prism_types::{CreateWebhook, UpdateWebhook};
+    use prism_types::{CreateWebhook, Patch, UpdateWebhook};
     use serde_json::json;
 
     #[track_caller]

@@ -7,7 +7,7 @@ use crate::{macros::setters, open_enum::open_enum};
 open_enum! {
     /// The stable code of an error.
     pub enum ErrorCode {
-        /// 400, and 413 for a body that is too large: the body or the parameters are invalid.
+        /// 400, 413 for a body that is too large, and 416 for a range past the end of a file: the request is invalid.
         ValidationError = "validation_error",
         /// 401: the API key is missing, invalid or revoked.
         Unauthorized = "unauthorized",
@@ -25,7 +25,7 @@ open_enum! {
         Conflict = "conflict",
         /// 409: the idempotency key was used for another request.
         IdempotencyMismatch = "idempotency_mismatch",
-        /// 412: the thing is not what `If-Match` says it is: somebody changed it.
+        /// 412: the thing is not what `If-Match` or `If-None-Match` says it is: somebody changed it.
         PreconditionFailed = "precondition_failed",
         /// 422: a skill could not be fetched or parsed.
         InvalidSkill = "invalid_skill",

@@ -33,6 +33,7 @@ mod automation;
 mod deployment;
 mod error;
 mod event;
+mod file;
 mod id;
 mod message;
 mod open_enum;
@@ -64,6 +65,7 @@ pub use event::{
     Event, EventDecodeError, EventPayload, FileChange, FilesystemChanged, RunStatusChanged,
     SteeringRequested, Token, ToolCalled, ToolReturned, UnknownEvent,
 };
+pub use file::{DeletedFile, FileEncoding, FileEntry, FileList, FileType, FileWritten, WriteFile};
 pub use id::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, EventId, IdError,
     InstanceId, RequestId, RunId, SecretRef, SkillId, TenantId, ThreadId, WebhookDeliveryId, WebhookId,

@@ -43,6 +43,7 @@ registry! {
     CreateWebhook as "CreateWebhook",
     DeletedAutomation as "DeletedAutomation",
     DeletedDeployment as "DeletedDeployment",
+    DeletedFile as "DeletedFile",
     DeletedWebhook as "DeletedWebhook",
     Deployment as "Deployment",
     Page<DeploymentSummary> as "DeploymentPage",
@@ -52,6 +53,9 @@ registry! {
     Failure as "Failure",
     Features as "Features",
     FeaturesUpdate as "FeaturesUpdate",
+    FileEntry as "FileEntry",
+    FileList as "FileList",
+    FileWritten as "FileWritten",
     FilesystemChanged as "FilesystemChanged",
     ListDeployments as "ListDeployments",
     ListPage as "ListPage",
@@ -89,6 +93,7 @@ registry! {
     WebhookMessage as "WebhookMessage",
     Page<Webhook> as "WebhookPage",
     WebhookWithSecret as "WebhookWithSecret",
+    WriteFile as "WriteFile",
 }
 
 /// One self-contained schema for each public object type, sorted by name.

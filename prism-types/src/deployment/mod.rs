@@ -33,7 +33,7 @@ open_enum! {
 open_enum! {
     /// The status in the answer to a delete: always `deleted`.
     pub enum DeletedStatus {
-        /// The deployment is gone.
+        /// It is gone.
         Deleted = "deleted",
     }
 }

@@ -62,7 +62,19 @@ pub const AGENT_TEXT: usize = 1024 * 1024;
 pub const EVENT_PAGE: usize = 1024 * 1024;
 /// Longest path of a file in a workspace, in bytes.
 pub const PATH: usize = 1024;
-/// Largest file of a workspace on a disk that the API reads or writes, in bytes.
+/// Largest file that the files endpoints write, in bytes. Larger ones that an agent made are read all the same.
+pub const FILE: u64 = 512 * 1024 * 1024;
+/// Longest time between two pieces of a file that is uploaded.
+pub const FILE_PAUSE: Duration = Duration::from_secs(30);
+/// Longest time that the upload of a file may take.
+pub const FILE_TIME: Duration = Duration::from_secs(60 * 60);
+/// Most files of a deployment that are uploaded or downloaded at a time.
+pub const FILE_TRANSFERS: usize = 32;
+/// Most bytes of a file that are in memory for a transfer, before they are handed on.
+pub const FILE_PIECE: usize = 256 * 1024;
+/// Most entries of a directory in one answer.
+pub const ENTRIES: usize = 10_000;
+/// Largest file of a workspace on a disk that the gateway itself reads or writes, such as a skill, in bytes.
 pub const WORKSPACE_FILE: usize = 16 * 1024 * 1024;
 /// Largest file of an in-memory workspace, in bytes.
 pub const MEMORY_FILE: usize = 1024 * 1024;

@@ -29,7 +29,7 @@ use crate::{
     ports::{
         BoxFuture, Commit, Harness, HarnessError, HarnessEvent, HarnessStep, ListQuery, Preparation,
         RunInput, Sandbox, SandboxError, SandboxInstance, SandboxListener, SandboxRequest, StepStream, Store,
-        Write,
+        Workspace, Write,
     },
 };
 
@@ -99,6 +99,13 @@ impl Sandbox for Fragile {
             self.0.memory.find(id).await
         }
         .boxed()
+    }
+
+    fn workspace<'a>(
+        &'a self,
+        id: &'a InstanceId,
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn Workspace>>, SandboxError>> {
+        self.0.memory.workspace(id)
     }
 
     fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), SandboxError>> {

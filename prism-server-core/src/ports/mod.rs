@@ -11,6 +11,7 @@ mod sandbox;
 mod secret_box;
 mod skill_fetcher;
 mod store;
+mod workspace;
 
 pub use clock::{Clock, SystemClock};
 pub use egress::{Egress, EgressBody, EgressError, EgressRequest, Reach};
@@ -27,6 +28,9 @@ pub use skill_fetcher::{FetchError, SkillFetcher};
 pub use store::{
     AppendListener, Commit, DeliveryQuery, DeploymentFilter, Expiring, ListQuery, Store, StoreError,
     StoreResult, WebhookQueue, Write,
+};
+pub use workspace::{
+    ByteStream, FileInfo, FirstNames, Listing, OpenFile, PlacedFile, StagedFile, Workspace,
 };
 
 /// A boxed future, so that the ports can be trait objects.

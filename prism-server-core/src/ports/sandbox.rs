@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use prism_types::{DeploymentId, FileChange, InstanceId, Runtime, SandboxType};
 
-use super::BoxFuture;
+use super::{BoxFuture, Workspace};
 use crate::domain::workspace::WorkspacePath;
 
 /// What a sandbox is made for.
@@ -96,6 +96,15 @@ pub trait Sandbox: Send + Sync + 'static {
         &'a self,
         id: &'a InstanceId,
     ) -> BoxFuture<'a, Result<Option<Arc<dyn SandboxInstance>>, SandboxError>>;
+
+    /// The workspace of a sandbox, alive or not; `None` when there is none, as before the sandbox was made.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn workspace<'a>(
+        &'a self,
+        id: &'a InstanceId,
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn Workspace>>, SandboxError>>;
 
     /// Removes the sandbox and everything in it. Removing what is not there is no error.
     ///
@@ -203,6 +212,12 @@ pub enum SandboxError {
     /// Something else than a file is at the path, or on the way to it.
     #[error("{0} is a directory, or a part of it is a file")]
     NotAFile(String),
+    /// The agent has taken the right to use what is at the path away.
+    #[error("the permissions of {0} do not allow it")]
+    Denied(String),
+    /// The disk of the sandbox is full.
+    #[error("the sandbox has no room left")]
+    NoRoom,
     /// The sandbox is not alive.
     #[error("the sandbox is gone")]
     Gone,

@@ -8,5 +8,6 @@ pub mod mcp;
 pub mod model;
 pub mod sandbox;
 pub mod store;
+pub mod workspace;
 
 pub use local_server::RecordedRequest;

@@ -51,29 +51,12 @@ pub(super) fn write(
     content: &[u8],
 ) -> Result<FileWrite, SandboxError> {
     check_size(content)?;
-    let refused = |error| match error {
-        // The workspace itself was deleted, or the program deletes what is being made.
-        Errno::NOENT => SandboxError::Gone,
-        error => refusal(path, error),
-    };
-    let (directories, name) = split(path);
-    let mut parent = beneath(workspace, ".", OFlags::PATH | OFlags::DIRECTORY).map_err(refused)?;
-    for part in directories.split('/').filter(|part| !part.is_empty()) {
-        match mkdirat(&parent, part, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(refused(error)),
-        }
-        parent = beneath(&parent, part, OFlags::PATH | OFlags::DIRECTORY).map_err(refused)?;
-    }
-    let change = match kind(&parent, name).map_err(refused)? {
-        None => FileChange::Created,
-        Some(FileType::RegularFile) => FileChange::Modified,
-        Some(_) => return Err(not_a_file(path)),
-    };
+    let (parent, name) = make_parent(workspace, path)?;
+    let change = change_at(&parent, name, path)?;
     let other = format!(".prism-{}.new", Uuid::now_v7().simple());
     let written = write_new(&parent, &other, content).and_then(|()| {
         // What the program puts there meanwhile is replaced, not followed.
-        renameat(&parent, &other, &parent, name).map_err(refused)
+        renameat(&parent, &other, &parent, name).map_err(|error| lost(path, error))
     });
     if let Err(error) = written {
         let _ = unlinkat(&parent, &other, AtFlags::empty());
@@ -84,9 +67,8 @@ pub(super) fn write(
 
 pub(super) fn delete(workspace: &OwnedFd, path: &WorkspacePath) -> Result<bool, SandboxError> {
     let (directories, name) = split(path);
-    let directories = if directories.is_empty() { "." } else { directories };
     let deleted = || -> Result<bool, Errno> {
-        let parent = beneath(workspace, directories, OFlags::PATH | OFlags::DIRECTORY)?;
+        let parent = directory(workspace, directories)?;
         match kind(&parent, name)? {
             None => return Ok(false),
             Some(FileType::RegularFile) => {}
@@ -113,8 +95,48 @@ fn write_new(parent: &OwnedFd, name: &str, content: &[u8]) -> Result<(), Sandbox
 }
 
 /// The directories of a path, and its last part.
-fn split(path: &WorkspacePath) -> (&str, &str) {
+pub(super) fn split(path: &WorkspacePath) -> (&str, &str) {
     path.as_str().rsplit_once('/').unwrap_or(("", path.as_str()))
+}
+
+/// A directory beneath the workspace; empty: the workspace itself.
+pub(super) fn directory(workspace: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
+    beneath(workspace, if path.is_empty() { "." } else { path }, OFlags::PATH | OFlags::DIRECTORY)
+}
+
+/// The directory that a file is to be in, made with those above it, and the name of the file.
+pub(super) fn make_parent<'a>(
+    workspace: &OwnedFd,
+    path: &'a WorkspacePath,
+) -> Result<(OwnedFd, &'a str), SandboxError> {
+    let (directories, name) = split(path);
+    let mut parent = directory(workspace, "").map_err(|error| lost(path, error))?;
+    for part in directories.split('/').filter(|part| !part.is_empty()) {
+        match mkdirat(&parent, part, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(lost(path, error)),
+        }
+        parent = directory(&parent, part).map_err(|error| lost(path, error))?;
+    }
+    Ok((parent, name))
+}
+
+/// What writing a file here comes to.
+pub(super) fn change_at(
+    parent: &OwnedFd,
+    name: &str,
+    path: &WorkspacePath,
+) -> Result<FileChange, SandboxError> {
+    match kind(parent, name).map_err(|error| lost(path, error))? {
+        None => Ok(FileChange::Created),
+        Some(FileType::RegularFile) => Ok(FileChange::Modified),
+        Some(_) => Err(not_a_file(path)),
+    }
+}
+
+/// What is missing while it is written: the workspace itself was deleted, or the program deletes what is being made.
+pub(super) fn lost(path: &WorkspacePath, error: Errno) -> SandboxError {
+    if error == Errno::NOENT { SandboxError::Gone } else { refusal(path, error) }
 }
 
 fn check_size(content: &[u8]) -> Result<(), SandboxError> {
@@ -125,12 +147,14 @@ fn check_size(content: &[u8]) -> Result<(), SandboxError> {
     Err(SandboxError::Limit(format!("in a sandbox of type `process` a file can have at most {most} bytes")))
 }
 
-fn refusal(path: &WorkspacePath, error: Errno) -> SandboxError {
+pub(super) fn refusal(path: &WorkspacePath, error: Errno) -> SandboxError {
     match error {
         // A link, a way out, a socket, or a directory or file where the other should be.
         Errno::NOTDIR | Errno::ISDIR | Errno::LOOP | Errno::XDEV | Errno::NXIO | Errno::NODEV => {
             not_a_file(path)
         }
+        Errno::ACCESS | Errno::PERM => SandboxError::Denied(path.to_string()),
+        Errno::NOSPC | Errno::DQUOT => SandboxError::NoRoom,
         Errno::NAMETOOLONG => SandboxError::Limit(
             "in a sandbox of type `process` each part of a path can have at most 255 bytes".to_owned(),
         ),

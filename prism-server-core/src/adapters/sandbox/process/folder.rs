@@ -16,7 +16,7 @@ use std::{
 use prism_types::InstanceId;
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fchmod, fstat, mkdirat, openat, openat2,
+        AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fchmod, fstat, mkdirat, openat, openat2,
         renameat, statat, unlinkat,
     },
     io::Errno,
@@ -31,6 +31,8 @@ const WORKSPACE: &str = "workspace";
 const HOME: &str = "home";
 const TEMPORARY: &str = "tmp";
 const RECORD: &str = "program.json";
+/// How names begin of what is on its way into the workspace or out of it.
+const ASIDE: &str = ".aside-";
 /// More than any record has, in bytes.
 const LONGEST_RECORD: u64 = 4096;
 
@@ -131,6 +133,7 @@ impl Folder {
             if !keep_workspace {
                 removal::remove(&folder, WORKSPACE)?;
             }
+            remove_what_is_aside(&folder)?;
             for name in [WORKSPACE, HOME, TEMPORARY] {
                 make_directory(&folder, name)?;
             }
@@ -202,6 +205,22 @@ impl Folder {
 pub(super) fn beneath(directory: impl AsFd, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     openat2(directory, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+}
+
+/// A new name in the folder for what is on its way into the workspace or out of it.
+pub(super) fn aside() -> String {
+    format!("{ASIDE}{}", Uuid::now_v7().simple())
+}
+
+/// Removes what a gateway that was killed left on its way.
+fn remove_what_is_aside(folder: &OwnedFd) -> rustix::io::Result<()> {
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_bytes().starts_with(ASIDE.as_bytes()) {
+            removal::remove(folder, entry.file_name())?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file of a folder under another name and then gives it the right one.

@@ -11,6 +11,7 @@
 //! | `tmp/` | `TMPDIR`, emptied at every start |
 //! | `output`, `output.old` | the standard output and error |
 //! | `program.json` | which process it is |
+//! | `.aside-...` | what is on its way into the workspace or out of it |
 //!
 //! # What it does not isolate
 //!
@@ -48,6 +49,7 @@ mod output;
 mod processes;
 mod removal;
 mod watch;
+mod workspace;
 
 use std::{
     collections::HashMap,
@@ -62,11 +64,14 @@ use futures::FutureExt;
 use prism_types::{InstanceId, Runtime, SandboxType};
 use tokio::sync::OwnedMutexGuard;
 
-use crate::ports::{BoxFuture, Sandbox, SandboxError, SandboxInstance, SandboxListener, SandboxRequest};
+use crate::ports::{
+    BoxFuture, Sandbox, SandboxError, SandboxInstance, SandboxListener, SandboxRequest, Workspace,
+};
 use folder::{Folder, Record};
 use instance::ProcessInstance;
 use launch::Launch;
 use watch::Watches;
+use workspace::ProcessWorkspace;
 
 pub use limits::ProcessLimits;
 
@@ -265,6 +270,18 @@ impl Sandbox for ProcessSandbox {
             let living = sandbox.living(&key)?;
             Ok(living.map(|instance| Arc::new(instance) as Arc<dyn SandboxInstance>))
         })
+    }
+
+    fn workspace<'a>(
+        &'a self,
+        id: &'a InstanceId,
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn Workspace>>, SandboxError>> {
+        let folder = self.folder(id);
+        blocking(move || {
+            let is_there = folder.open_workspace()?.is_some();
+            Ok(is_there.then(|| Arc::new(ProcessWorkspace(folder)) as Arc<dyn Workspace>))
+        })
+        .boxed()
     }
 
     fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), SandboxError>> {

@@ -1,5 +1,7 @@
 //! Programs here are shell scripts: they can do to a gateway what any program can.
 
+mod workspace;
+
 use std::{
     os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink},
     path::Path,
@@ -135,6 +137,7 @@ async fn it_passes_the_conformance_suite() {
     let bench = Bench::new();
     assert_eq!(bench.sandbox.kind(), SandboxType::Process);
     testkit::sandbox::conforms(&bench.sandbox).await;
+    testkit::workspace::conforms(&bench.sandbox).await;
     assert_eq!(bench.sandbox.list().await, Ok(Vec::new()), "the suite removes what it made");
 }
 

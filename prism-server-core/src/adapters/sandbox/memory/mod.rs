@@ -6,12 +6,16 @@
 //!
 //! A directory is there while a file is in it.
 
+mod workspace;
+
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
 
+use bytes::Bytes;
 use futures::FutureExt;
 use prism_types::{FileChange, InstanceId, SandboxType};
 
@@ -70,6 +74,17 @@ impl Sandbox for MemorySandbox {
         .boxed()
     }
 
+    fn workspace<'a>(
+        &'a self,
+        id: &'a InstanceId,
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn crate::ports::Workspace>>, SandboxError>> {
+        async move {
+            let found = lock(&self.instances).get(id).cloned();
+            Ok(found.map(|instance| -> Arc<dyn crate::ports::Workspace> { instance }))
+        }
+        .boxed()
+    }
+
     fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), SandboxError>> {
         async move {
             let removed = lock(&self.instances).remove(id);
@@ -82,15 +97,16 @@ impl Sandbox for MemorySandbox {
     }
 }
 
+#[derive(Clone)]
 struct MemoryInstance {
     id: InstanceId,
     /// `None` once it was removed.
-    workspace: Mutex<Option<Workspace>>,
+    workspace: Arc<Mutex<Option<Workspace>>>,
 }
 
 impl MemoryInstance {
     fn new(id: InstanceId) -> Self {
-        Self { id, workspace: Mutex::new(Some(Workspace::default())) }
+        Self { id, workspace: Arc::new(Mutex::new(Some(Workspace::default()))) }
     }
 
     fn with_workspace<'a, T>(
@@ -128,24 +144,36 @@ impl SandboxInstance for MemoryInstance {
 
 #[derive(Default)]
 struct Workspace {
-    files: BTreeMap<String, Vec<u8>>,
+    files: BTreeMap<String, MemoryFile>,
     /// The bytes of all files.
     size: usize,
+    /// How many files were written.
+    writes: u64,
+}
+
+#[derive(Clone)]
+struct MemoryFile {
+    content: Bytes,
+    modified: SystemTime,
+    /// The number of the write that made it.
+    write: u64,
 }
 
 impl Workspace {
     fn read(&self, path: &WorkspacePath) -> Result<Option<Vec<u8>>, SandboxError> {
         self.check_kind(path)?;
-        Ok(self.files.get(path.as_str()).cloned())
+        Ok(self.files.get(path.as_str()).map(|file| file.content.to_vec()))
     }
 
-    fn write(&mut self, path: &WorkspacePath, content: Vec<u8>) -> Result<FileWrite, SandboxError> {
+    fn write(&mut self, path: &WorkspacePath, content: impl Into<Bytes>) -> Result<FileWrite, SandboxError> {
         self.check_kind(path)?;
-        let old = self.files.get(path.as_str()).map(Vec::len);
+        let content = content.into();
+        let old = self.files.get(path.as_str()).map(|file| file.content.len());
         let size = self.size - old.unwrap_or(0) + content.len();
-        let limit = if content.len() > limits::MEMORY_FILE {
-            Some(("a file", limits::MEMORY_FILE, "bytes"))
-        } else if size > limits::MEMORY_WORKSPACE {
+        if content.len() > limits::MEMORY_FILE {
+            return Err(too_large());
+        }
+        let limit = if size > limits::MEMORY_WORKSPACE {
             Some(("all files together", limits::MEMORY_WORKSPACE, "bytes"))
         } else if old.is_none() && self.files.len() >= limits::MEMORY_FILES {
             Some(("a workspace", limits::MEMORY_FILES, "files"))
@@ -153,36 +181,55 @@ impl Workspace {
             None
         };
         if let Some((what, most, unit)) = limit {
-            return Err(SandboxError::Limit(format!(
-                "in a sandbox of type `memory` {what} can have at most {most} {unit}"
-            )));
+            return Err(past(what, most, unit));
         }
         let change = if old.is_some() { FileChange::Modified } else { FileChange::Created };
         let written = FileWrite::new(change, content.len() as u64);
         self.size = size;
-        self.files.insert(path.as_str().to_owned(), content);
+        self.writes += 1;
+        let file = MemoryFile { content, modified: SystemTime::now(), write: self.writes };
+        self.files.insert(path.as_str().to_owned(), file);
         Ok(written)
     }
 
     fn delete(&mut self, path: &WorkspacePath) -> Result<bool, SandboxError> {
         self.check_kind(path)?;
         let removed = self.files.remove(path.as_str());
-        self.size -= removed.as_ref().map_or(0, Vec::len);
+        self.size -= removed.as_ref().map_or(0, |file| file.content.len());
         Ok(removed.is_some())
     }
 
     /// Refuses a path that is a directory, and one that leads through a file.
     fn check_kind(&self, path: &WorkspacePath) -> Result<(), SandboxError> {
+        self.check_way(path)?;
+        if self.inside(path.as_str()).next().is_some() {
+            return Err(SandboxError::NotAFile(path.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Refuses a path that leads through a file.
+    fn check_way(&self, path: &WorkspacePath) -> Result<(), SandboxError> {
         let text = path.as_str();
         let through_a_file = text.match_indices('/').any(|(end, _)| self.files.contains_key(&text[..end]));
-        let inside = format!("{text}/");
-        let is_directory = self
-            .files
-            .range::<str, _>((Bound::Excluded(inside.as_str()), Bound::Unbounded))
-            .next()
-            .is_some_and(|(first, _)| first.starts_with(&inside));
-        if through_a_file || is_directory { Err(SandboxError::NotAFile(text.to_owned())) } else { Ok(()) }
+        if through_a_file { Err(SandboxError::NotAFile(text.to_owned())) } else { Ok(()) }
     }
+
+    /// The files in a directory and below it, with their paths from there; the root is empty.
+    fn inside<'a>(&'a self, directory: &str) -> impl Iterator<Item = (&'a str, &'a MemoryFile)> {
+        let prefix = if directory.is_empty() { String::new() } else { format!("{directory}/") };
+        let first = (Bound::Included(prefix.as_str()), Bound::Unbounded);
+        let inside = self.files.range::<str, _>(first);
+        inside.map_while(move |(path, file)| Some((path.strip_prefix(&prefix)?, file)))
+    }
+}
+
+fn too_large() -> SandboxError {
+    past("a file", limits::MEMORY_FILE, "bytes")
+}
+
+fn past(what: &str, most: usize, unit: &str) -> SandboxError {
+    SandboxError::Limit(format!("in a sandbox of type `memory` {what} can have at most {most} {unit}"))
 }
 
 /// No operation leaves a map half changed, so a panic elsewhere is no reason to stop.
@@ -219,6 +266,7 @@ mod tests {
         let sandbox = MemorySandbox::new();
         assert_eq!(sandbox.kind(), SandboxType::Memory);
         testkit::sandbox::conforms(&sandbox).await;
+        testkit::workspace::conforms(&sandbox).await;
         assert!(lock(&sandbox.instances).is_empty(), "the suite removes what it made");
     }
 

@@ -33,7 +33,7 @@ use crate::{
         AppendListener, Clock, Egress, Harness, ListQuery, Sandbox, SecretBox, SkillFetcher, Store,
         SystemClock,
     },
-    service::{api_keys, known_keys::KnownKeys, secrets, tenants},
+    service::{api_keys, files::FileDesks, known_keys::KnownKeys, secrets, tenants},
 };
 
 /// Everything that deploys and runs agents, ready to be served.
@@ -269,6 +269,7 @@ impl Builder {
             outbounds,
             turns: Arc::default(),
             egress,
+            file_desks: FileDesks::default(),
             pulse: Pulse::default(),
         });
         let engine = Engine::new(core.clone(), receivers).await?;

@@ -6,13 +6,16 @@ use prism_types::{Failure, Runtime, SandboxType};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    domain::deployment::{AgentSpec, Deployment},
+    domain::{
+        deployment::{AgentSpec, Deployment},
+        limits,
+    },
     engine::{Cancellations, Nudges},
     event_log::EventLog,
     http::{health::Pulse, idempotency::Turns},
     outbound::Outbounds,
     ports::{Clock, Egress, Harness, Outbound, Sandbox, SecretBox, SkillFetcher, Store},
-    service::known_keys::KnownKeys,
+    service::{files::FileDesks, known_keys::KnownKeys},
 };
 
 /// The parts of a control plane.
@@ -36,6 +39,7 @@ pub(crate) struct Core {
     /// Whose turn it is with which idempotency key.
     pub(crate) turns: Arc<Turns>,
     pub(crate) egress: Arc<dyn Egress>,
+    pub(crate) file_desks: FileDesks,
     /// When the engine was last at work.
     pub(crate) pulse: Pulse,
 }
@@ -84,6 +88,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// Most open event streams of one deployment; one more is 429. Default: 10,000.
     pub streams_per_deployment: usize,
+    /// Largest file that can be uploaded, in bytes. Default: 536,870,912 (512 MiB).
+    pub largest_file: u64,
     /// Most requests a second of one API key, with bursts as large; `None`: no limit. Default: `None`.
     pub requests_per_second: Option<u32>,
     /// Most runs that work at the same time; more wait. Default: 1,000.
@@ -113,6 +119,7 @@ impl Default for Settings {
             default_sandbox: SandboxType::default(),
             heartbeat: Duration::from_secs(10),
             streams_per_deployment: 10_000,
+            largest_file: limits::FILE,
             requests_per_second: None,
             concurrent_runs: 1000,
             concurrent_provisioning: 64,

@@ -48,6 +48,8 @@ pub enum ErrorKind {
     KeyMismatch,
     /// The thing is not what the caller has seen: read it again.
     PreconditionFailed,
+    /// The range is past the end of the file: ask for another one.
+    RangeNotSatisfiable,
     /// A skill could not be fetched or parsed: mend the skill.
     InvalidSkill,
     /// A secret reference does not exist: set the secret.

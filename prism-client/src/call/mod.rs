@@ -81,8 +81,18 @@ impl Call {
         }
     }
 
+    /// Has the call fail, when it is sent, for this reason.
+    pub(crate) fn refuse(&mut self, reason: &str) {
+        self.broken = Some(reason.to_owned());
+    }
+
     pub(crate) fn set_accept(&mut self, accept: &'static str) {
         self.accept = accept;
+    }
+
+    /// The time limit of the whole call.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.timeout
     }
 
     /// Sets the time limit of the whole call, with the answer's body; `None` is none.
@@ -98,21 +108,32 @@ impl Call {
     /// Sends the request and reads the answer's JSON.
     pub(crate) async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
         let operation = self.operation();
-        async {
-            let answer = self.exchange().await?;
-            let (status, headers) = (answer.status(), answer.headers().clone());
-            let name_answer =
-                |error: Error| error.answered(status.as_u16(), header(&headers, "x-request-id"));
-            let body = read(answer, MAX_BODY).await.map_err(name_answer)?;
-            let value = decode(&body).map_err(name_answer)?;
-            Ok(Response::new(value, status, headers))
-        }
-        .await
-        .map_err(|error: Error| error.during(&operation))
+        async { parse(self.exchange().await?).await }.await.map_err(|error: Error| error.during(&operation))
+    }
+
+    /// Sends the request with a body of bytes and reads the answer's JSON.
+    pub(crate) async fn upload<T: DeserializeOwned>(
+        self,
+        content: reqwest::Body,
+    ) -> Result<Response<T>, Error> {
+        let operation = self.operation();
+        let content = Some(("application/octet-stream", content));
+        async { parse(self.exchange_with(content).await?).await }
+            .await
+            .map_err(|error: Error| error.during(&operation))
     }
 
     /// Sends the request and returns the answer's head if its status is 2xx.
     pub(crate) async fn exchange(mut self) -> Result<reqwest::Response, Error> {
+        let json = self.body.take().map(|json| ("application/json", reqwest::Body::from(json)));
+        self.exchange_with(json).await
+    }
+
+    /// As [`Call::exchange`], with a body of this type.
+    async fn exchange_with(
+        mut self,
+        body: Option<(&'static str, reqwest::Body)>,
+    ) -> Result<reqwest::Response, Error> {
         if let Some(reason) = self.broken {
             return Err(Error::new(Kind::Configuration(reason)));
         }
@@ -129,8 +150,8 @@ impl Call {
         if let Some(timeout) = self.timeout {
             request = request.timeout(timeout);
         }
-        if let Some(body) = self.body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        if let Some((content_type, body)) = body {
+            request = request.header(CONTENT_TYPE, content_type).body(body);
         }
         let answer = request.send().await.map_err(Error::transport)?;
         if answer.status().is_success() { Ok(answer) } else { Err(refusal(answer).await) }
@@ -149,6 +170,15 @@ impl fmt::Debug for Call {
 
 pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
+}
+
+/// Reads an answer of JSON.
+async fn parse<T: DeserializeOwned>(answer: reqwest::Response) -> Result<Response<T>, Error> {
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let name_answer = |error: Error| error.answered(status.as_u16(), header(&headers, "x-request-id"));
+    let body = read(answer, MAX_BODY).await.map_err(name_answer)?;
+    let value = decode(&body).map_err(name_answer)?;
+    Ok(Response::new(value, status, headers))
 }
 
 async fn refusal(answer: reqwest::Response) -> Error {

@@ -56,7 +56,7 @@ impl Client {
         Deployments::new(self.clone())
     }
 
-    /// A handle on one deployment: its messages, events, threads, runs and skills. Nothing is sent.
+    /// A handle on one deployment: its messages, events, threads, runs, files and skills. Nothing is sent.
     pub fn deployment(&self, id: &DeploymentId) -> DeploymentHandle {
         DeploymentHandle::new(self.clone(), id.clone())
     }

@@ -191,7 +191,15 @@ impl Error {
         self.code() == Some(&ErrorCode::IdempotencyMismatch)
     }
 
-    /// 412: the thing is not what `if_match` said; somebody changed it. Read it again and decide again.
+    /// 304: the file is the one whose `ETag` was given to
+    /// [`if_none_match`](crate::resources::ReadFileCall::if_none_match). Use the copy that you have.
+    pub fn is_not_modified(&self) -> bool {
+        self.status() == Some(304)
+    }
+
+    /// 412: the thing is not what `if_match` said, or there is a file where
+    /// [`only_if_new`](crate::resources::WriteFileCall::only_if_new) allows none. Nothing was changed: read it again and
+    /// decide again.
     pub fn is_precondition_failed(&self) -> bool {
         self.is_refusal(&ErrorCode::PreconditionFailed, 412)
     }

@@ -6,7 +6,7 @@ use prism_types::{
 };
 use reqwest::Method;
 
-use super::{Approvals, Automations, Messages, Runs, Skills, Threads, WaitUntilReady};
+use super::{Approvals, Automations, Files, Messages, Runs, Skills, Threads, WaitUntilReady};
 use crate::{
     Client,
     call::{Call, calls, conditional, keyed, query_setters},
@@ -130,6 +130,11 @@ impl DeploymentHandle {
     /// The agent's runs.
     pub fn runs(&self) -> Runs {
         Runs::new(self.client.clone(), self.id.clone())
+    }
+
+    /// The files of the workspace.
+    pub fn files(&self) -> Files {
+        Files::new(self.client.clone(), self.id.clone())
     }
 
     /// The agent's skills.

@@ -4,6 +4,7 @@ mod approvals;
 mod audit;
 mod automations;
 mod deployments;
+mod files;
 mod messages;
 mod runs;
 mod skills;
@@ -20,6 +21,9 @@ pub use automations::{
 pub use deployments::{
     CreateDeploymentCall, DeleteDeploymentCall, DeploymentHandle, Deployments, GetDeploymentCall,
     ListDeploymentsCall, UpdateDeploymentCall,
+};
+pub use files::{
+    DeleteFileCall, FileBody, FileContent, Files, ListFilesCall, ReadFileCall, WriteFileCall,
 };
 pub use messages::{Messages, SendMessageCall};
 pub use runs::{CancelRunCall, GetRunCall, ListRunsCall, Runs};

@@ -62,7 +62,10 @@ pub const AGENT_TEXT: usize = 1024 * 1024;
 pub const EVENT_PAGE: usize = 1024 * 1024;
 /// Longest path of a file in a workspace, in bytes.
 pub const PATH: usize = 1024;
-/// Largest file that the files endpoints write, in bytes. Larger ones that an agent made are read all the same.
+/// Longest part of such a path, in bytes.
+pub const NAME: usize = 255;
+/// Largest file that can be uploaded, in bytes, unless the operator sets another limit. Larger ones that an agent made
+/// are read all the same.
 pub const FILE: u64 = 512 * 1024 * 1024;
 /// Longest time between two pieces of a file that is uploaded.
 pub const FILE_PAUSE: Duration = Duration::from_secs(30);

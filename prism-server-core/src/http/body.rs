@@ -43,12 +43,16 @@ pub(crate) async fn read_bytes(body: Body) -> Result<Bytes> {
     Ok(body.to_bytes())
 }
 
-fn require_json(headers: &HeaderMap) -> Result<()> {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+/// Whether a body is declared as JSON, or as nothing.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    let is_json = essence.eq_ignore_ascii_case("application/json")
-        || (essence.len() > 5 && essence[essence.len() - 5..].eq_ignore_ascii_case("+json"));
-    if is_json {
+    essence.eq_ignore_ascii_case("application/json")
+        || (essence.len() > 5 && essence[essence.len() - 5..].eq_ignore_ascii_case("+json"))
+}
+
+fn require_json(headers: &HeaderMap) -> Result<()> {
+    if is_json(headers) {
         return Ok(());
     }
     let message = "must be application/json; send the header `Content-Type: application/json`";

@@ -114,6 +114,11 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A string, whatever is in it.
+    pub(crate) fn any_string(self) -> Option<&'a str> {
+        self.value.as_str().or_else(|| self.mismatch("a string"))
+    }
+
     /// A string of so many characters.
     pub(crate) fn label(self, characters: RangeInclusive<usize>) -> Option<String> {
         let text = self.string()?;

@@ -1,20 +1,23 @@
-//! What all dialects share: authentication, decoding, limits, request ids, streams.
+//! What all dialects share: authentication, decoding, limits, request ids, streams, files.
 
 pub(crate) mod auth;
 pub(crate) mod body;
 pub(crate) mod change;
 pub(crate) mod conditions;
+pub(crate) mod conditional;
 pub(crate) mod cursor;
 pub(crate) mod decode;
 pub(crate) mod detach;
 pub(crate) mod health;
 pub(crate) mod idempotency;
+pub(crate) mod media_type;
 pub(crate) mod query;
 pub(crate) mod rate_limit;
 pub(crate) mod reply;
 pub(crate) mod request_id;
 pub(crate) mod sse;
 pub(crate) mod stream;
+pub(crate) mod upload;
 
 pub(crate) use auth::ApiKeys;
 pub use auth::{Authenticator, TrustedPrincipal};

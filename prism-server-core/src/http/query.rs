@@ -52,6 +52,18 @@ impl Query {
         }
     }
 
+    /// As [`Query::read`], of a parameter that must be there.
+    pub(crate) fn required<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        if !self.values.contains_key(name) {
+            self.problem(name, "is required".to_owned());
+        }
+        self.read(name, read)
+    }
+
     /// `true` or `false`.
     pub(crate) fn boolean(&mut self, name: &'static str) -> Option<bool> {
         self.read(name, |text| text.parse().map_err(|_| "must be `true` or `false`".to_owned()))
@@ -78,6 +90,12 @@ impl Query {
             self.problem(&name, format!("is not a parameter of this endpoint{advice}"));
         }
         if self.problems.is_empty() { Ok(()) } else { Err(Error::invalid(self.problems)) }
+    }
+
+    /// As [`Query::finish`]; the value of a parameter that had no problem.
+    pub(crate) fn finish_with<T>(self, value: Option<T>) -> Result<T> {
+        self.finish()?;
+        value.ok_or_else(|| Error::internal("a parameter without a value has no problem"))
     }
 
     fn problem(&mut self, name: &str, message: String) {

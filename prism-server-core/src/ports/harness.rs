@@ -11,7 +11,7 @@ use prism_types::{
 };
 use tokio::sync::mpsc;
 
-use super::{BoxFuture, NoOutbound, Outbound, Program, SandboxInstance};
+use super::{BoxFuture, FileInfo, NoOutbound, Outbound, Program, SandboxInstance};
 use crate::domain::{
     approval::Decision, deployment::AgentSpec, skill::SkillRecord, workspace::WorkspacePath,
 };
@@ -62,6 +62,13 @@ pub trait Harness: Send + Sync + 'static {
         Box::pin(async {})
     }
 
+    /// Somebody else than the agent is about to change a file of the workspace, and tells the users of it. What is
+    /// returned is dropped if nothing came of it. Default: nothing, for harnesses that tell only of what they did.
+    fn begin_change<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Box<dyn OutsideChange>> {
+        let _ = instance;
+        Box::pin(async { Box::new(NoChange) as Box<dyn OutsideChange> })
+    }
+
     /// Removes what the harness keeps for an instance outside its sandbox. Called after the sandbox was
     /// removed. Removing what is not there is no error. Default: nothing is kept.
     ///
@@ -71,6 +78,18 @@ pub trait Harness: Send + Sync + 'static {
         let _ = instance;
         Box::pin(async { Ok(()) })
     }
+}
+
+/// A change of a workspace by somebody else than the agent, which the harness need not tell again.
+pub trait OutsideChange: Send {
+    /// What is at the path now; `None`: nothing, and nothing below it either.
+    fn changed(self: Box<Self>, path: &WorkspacePath, now: Option<&FileInfo>);
+}
+
+struct NoChange;
+
+impl OutsideChange for NoChange {
+    fn changed(self: Box<Self>, _: &WorkspacePath, _: Option<&FileInfo>) {}
 }
 
 /// An agent before it has a sandbox.

@@ -16,8 +16,8 @@ mod workspace;
 pub use clock::{Clock, SystemClock};
 pub use egress::{Egress, EgressBody, EgressError, EgressRequest, Reach};
 pub use harness::{
-    AgentSetup, Harness, HarnessError, HarnessEvent, HarnessStep, Preparation, RunInput, StepStream,
-    UserMessage,
+    AgentSetup, Harness, HarnessError, HarnessEvent, HarnessStep, OutsideChange, Preparation, RunInput,
+    StepStream, UserMessage,
 };
 pub use outbound::{NoOutbound, Outbound};
 pub use sandbox::{

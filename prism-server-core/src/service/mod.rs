@@ -14,6 +14,7 @@ pub(crate) mod author;
 pub(crate) mod automations;
 pub(crate) mod deployments;
 pub(crate) mod events;
+pub(crate) mod files;
 pub(crate) mod known_keys;
 pub(crate) mod messages;
 pub(crate) mod runs;

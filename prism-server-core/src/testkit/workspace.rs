@@ -94,8 +94,8 @@ pub async fn is_confined(sandbox: &dyn Sandbox, shell: Shell<'_>) {
         }
     }
     assert_eq!(names(&workspace, "").await, before, "nothing was made");
-    for (attack, name) in ATTACKS.iter().filter(|(_, name)| !name.contains('/')) {
-        assert_eq!(workspace.delete(&path(name)).await, Ok(true), "{attack}: {name} itself is deleted");
+    for name in before.iter().filter(|name| !["planted", "real"].contains(&name.as_str())) {
+        assert_eq!(workspace.delete(&path(name)).await, Ok(true), "{name} itself is deleted");
     }
     assert_eq!(read(&workspace, "real/file").await.as_deref(), Some(&b"real"[..]), "what it led to stays");
     // A directory goes with the links in it, and not with what they lead to.

@@ -53,6 +53,7 @@ fn status_and_code(kind: ErrorKind) -> (StatusCode, ErrorCode) {
         ErrorKind::Conflict => (StatusCode::CONFLICT, ErrorCode::Conflict),
         ErrorKind::KeyMismatch => (StatusCode::CONFLICT, ErrorCode::IdempotencyMismatch),
         ErrorKind::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, ErrorCode::PreconditionFailed),
+        ErrorKind::RangeNotSatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::ValidationError),
         ErrorKind::InvalidSkill => (StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::InvalidSkill),
         ErrorKind::InvalidSecretRef => (StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::InvalidSecretRef),
         ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited),

@@ -1,4 +1,4 @@
-//! The native dialect: deployments, messages, events, threads, runs, approvals, webhooks.
+//! The native dialect: deployments, messages, events, threads, runs, files, approvals, webhooks.
 //!
 //! [`OPERATIONS`] lists every endpoint with its scope. The router is made from that list, so that none can be
 //! reached without the check of its scope, and tests and documents can walk all of them.
@@ -11,10 +11,13 @@ mod deployments;
 mod encode;
 mod error;
 mod events;
+mod files;
 mod messages;
 #[cfg(feature = "schema")]
 mod openapi;
 mod operations;
+#[cfg(feature = "schema")]
+mod raw_bodies;
 mod runs;
 mod skills;
 mod threads;
@@ -82,7 +85,7 @@ pub(crate) fn router(core: Arc<Core>, authenticator: Arc<dyn Authenticator>) -> 
 
 /// The handler of an operation; a unit test makes sure that every one has its own.
 fn handler(operation: &Operation) -> MethodRouter<Arc<Core>> {
-    use axum::routing::{delete, get, patch, post};
+    use axum::routing::{delete, get, patch, post, put};
     match operation.id {
         "create_deployment" => post(deployments::create),
         "list_deployments" => get(deployments::list),
@@ -91,6 +94,10 @@ fn handler(operation: &Operation) -> MethodRouter<Arc<Core>> {
         "delete_deployment" => delete(deployments::delete),
         "send_message" => post(messages::send),
         "stream_events" => get(events::stream),
+        "list_files" => get(files::list),
+        "read_file" => get(files::read),
+        "write_file" => put(files::write),
+        "delete_file" => delete(files::delete),
         "list_skills" => get(skills::list),
         "create_thread" => post(threads::create),
         "list_threads" => get(threads::list),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::{OPERATIONS, Operation, Parameter};
+use super::{OPERATIONS, Operation, Parameter, raw_bodies};
 
 /// The document.
 pub fn document() -> Value {
@@ -91,6 +91,7 @@ fn describe(operation: &Operation) -> Value {
             "content": { "application/json": { "schema": reference(request) } },
         });
     }
+    raw_bodies::describe(operation.id, &mut described);
     described
 }
 
@@ -202,6 +203,7 @@ fn meaning(status: u16) -> &'static str {
         }
         412 => "`precondition_failed`: it is not what `If-Match` says; read it again.",
         413 => "`validation_error`: the body is too large.",
+        416 => "`validation_error`: the range is past the end.",
         422 => "`invalid_skill` or `invalid_secret_ref`: a skill or a secret cannot be used.",
         429 => "`rate_limited`: too much at once; wait and try again.",
         503 => "`unavailable`: the server is busy or stopping; try again.",

@@ -22,7 +22,7 @@ pub struct Operation {
     pub parameters: &'static [Parameter],
     /// The status of success.
     pub success: u16,
-    /// The type of the answer; `None`: an event stream.
+    /// The type of the answer; `None`: a stream, of events or of the bytes of a file.
     pub response: Option<&'static str>,
     /// The other statuses, besides 400, 401, 403, 429, 500 and 503, which every endpoint can answer with, and 409 and 413,
     /// which every `POST` can answer an idempotency key with.
@@ -69,6 +69,18 @@ const IF_MATCH: Parameter = Parameter {
     place: "header",
     summary: "Entity tags of what was read: if it is none of them any more, nothing is done.",
     schema: r#"{"type":"string"}"#,
+};
+const IF_NONE_MATCH: Parameter = Parameter {
+    name: "if-none-match",
+    place: "header",
+    summary: "Only if the file has none of these `ETag`s; `*`: only if there is none.",
+    schema: r#"{"type":"string"}"#,
+};
+const FILE_PATH: Parameter = Parameter {
+    name: "path",
+    place: "query",
+    summary: "The path, relative to the root of the workspace.",
+    schema: r#"{"type":"string","minLength":1,"maxLength":1024}"#,
 };
 const PAGE: &[Parameter] = &[LIMIT, CURSOR];
 
@@ -195,6 +207,86 @@ pub const OPERATIONS: &[Operation] = &[
         success: 200,
         response: None,
         errors: &[400, 404],
+    },
+    Operation {
+        id: "list_files",
+        method: "GET",
+        path: "/v1/deployments/{deployment_id}/files",
+        scope: Scope::DeploymentsRead,
+        summary: "Lists a directory of the workspace, by name.",
+        request: None,
+        parameters: &[
+            query("path", "The directory; left out: the root.", r#"{"type":"string","maxLength":1024}"#),
+            query(
+                "limit",
+                "How many to answer at most.",
+                r#"{"type":"integer","minimum":1,"maximum":10000,"default":10000}"#,
+            ),
+            CURSOR,
+        ],
+        success: 200,
+        response: Some("FileList"),
+        errors: &[400, 404, 409],
+    },
+    Operation {
+        id: "read_file",
+        method: "GET",
+        path: "/v1/deployments/{deployment_id}/files/content",
+        scope: Scope::DeploymentsRead,
+        summary: "Reads a file, or a range of it.",
+        request: None,
+        parameters: &[
+            FILE_PATH,
+            Parameter {
+                name: "range",
+                place: "header",
+                summary: "One range of bytes, such as `bytes=0-1023` or `bytes=-500`.",
+                schema: r#"{"type":"string"}"#,
+            },
+            Parameter {
+                name: "if-range",
+                place: "header",
+                summary: "The `ETag` of the file that the range is of; of another file, all is answered.",
+                schema: r#"{"type":"string"}"#,
+            },
+            IF_MATCH,
+            IF_NONE_MATCH,
+        ],
+        success: 200,
+        response: None,
+        errors: &[400, 404, 409, 412, 416],
+    },
+    Operation {
+        id: "write_file",
+        method: "PUT",
+        path: "/v1/deployments/{deployment_id}/files",
+        scope: Scope::DeploymentsWrite,
+        summary: "Writes a file, in place of one that is there, and the directories above it.",
+        request: Some("WriteFile"),
+        parameters: &[
+            query(
+                "path",
+                "Where. The body is then the content of the file, whatever its type.",
+                r#"{"type":"string","minLength":1,"maxLength":1024}"#,
+            ),
+            IF_MATCH,
+            IF_NONE_MATCH,
+        ],
+        success: 200,
+        response: Some("FileWritten"),
+        errors: &[400, 404, 409, 412, 413],
+    },
+    Operation {
+        id: "delete_file",
+        method: "DELETE",
+        path: "/v1/deployments/{deployment_id}/files",
+        scope: Scope::DeploymentsWrite,
+        summary: "Deletes a file, or a directory with all that is in it.",
+        request: None,
+        parameters: &[FILE_PATH, IF_MATCH, IF_NONE_MATCH],
+        success: 200,
+        response: Some("DeletedFile"),
+        errors: &[400, 404, 409, 412],
     },
     Operation {
         id: "list_skills",

@@ -65,6 +65,7 @@ async fn call(server: &TestServer, operation: &Operation, things: &Things, key: 
         "GET" => http.get(&path).await,
         "DELETE" => http.delete(&path).await,
         "PATCH" => http.patch(&path, &json!({"name": "Stolen"})).await,
+        "PUT" => http.put(&path, &json!({"path": "stolen", "content": "x"})).await,
         _ => http.post(&path, &json!({"content": "Hi"})).await,
     }
 }

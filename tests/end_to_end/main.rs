@@ -9,6 +9,7 @@ mod bad_input;
 mod changes;
 mod crash;
 mod errors;
+mod files;
 mod health;
 mod published_request;
 mod readme;

@@ -20,6 +20,8 @@ pub struct Answer {
     pub headers: reqwest::header::HeaderMap,
     /// The body as JSON, `null` if it is none.
     pub body: Value,
+    /// The body as it is.
+    pub bytes: Vec<u8>,
 }
 
 impl Http {
@@ -59,6 +61,16 @@ impl Http {
         answer(self.request("PATCH", path).json(body)).await
     }
 
+    /// PUT of JSON.
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        answer(self.request("PUT", path).json(body)).await
+    }
+
+    /// Sends a request as it is.
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        answer(request).await
+    }
+
     /// POST of bytes that are said to be JSON.
     pub async fn post_bytes(&self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
         let request = self.request("POST", path).header("content-type", "application/json");
@@ -72,6 +84,11 @@ impl Answer {
         self.body["error"].as_str().unwrap_or_default()
     }
 
+    /// A header; empty when it is absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
     /// The error's message.
     pub fn message(&self) -> &str {
         self.body["message"].as_str().unwrap_or_default()
@@ -83,5 +100,5 @@ pub async fn answer(request: RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let bytes = response.bytes().await.unwrap();
-    Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default() }
+    Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default(), bytes: bytes.to_vec() }
 }

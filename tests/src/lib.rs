@@ -6,6 +6,7 @@
 mod binary;
 pub mod contract;
 mod http;
+mod on_disk;
 mod proxy;
 mod server;
 

@@ -13,6 +13,7 @@ use prism_server_core::{
     Admin, ControlPlane, Settings,
     adapters::{
         egress::HttpEgress,
+        sandbox::ProcessSandbox,
         secret_box::{MasterKey, SealedBox},
         skill_fetcher::GuardedFetcher,
         store::SqliteStore,
@@ -23,7 +24,7 @@ use prism_types::{ApiKeyId, CreateDeployment, DeploymentId, Runtime, Secret};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::{Http, contract, scripted};
+use crate::{Http, contract, on_disk::OnDisk, scripted};
 
 /// A running control plane; everything of it is gone when it is dropped.
 pub struct TestServer {
@@ -55,6 +56,8 @@ pub struct ServerOptions {
     pub settings: Settings,
     /// Origins that are fetched from another place.
     pub development_origins: Vec<(String, String)>,
+    /// Whether the workspaces of scripted agents are on the disk.
+    pub on_disk: bool,
 }
 
 impl TestServer {
@@ -72,14 +75,16 @@ impl TestServer {
             fetcher = fetcher.development_origin(from, to);
             egress = egress.development_origin(from, to);
         }
-        let plane = ControlPlane::builder(SealedBox::new(MasterKey::from_bytes([7; 32])))
+        let mut builder = ControlPlane::builder(SealedBox::new(MasterKey::from_bytes([7; 32])))
             .store(Arc::new(store))
             .skill_fetcher(fetcher.build().unwrap())
             .egress(egress.build().unwrap())
-            .settings(options.settings)
-            .build()
-            .await
-            .unwrap();
+            .settings(options.settings);
+        if options.on_disk {
+            let sandboxes = ProcessSandbox::new(directory.path().join("sandboxes"));
+            builder = builder.harness(OnDisk::default()).sandbox(sandboxes);
+        }
+        let plane = builder.build().await.unwrap();
         let engine = tokio::spawn(plane.run());
         let base_url = serve(contract::checked(plane.router())).await;
         let account = account(&plane.admin(), "first").await;
@@ -89,6 +94,14 @@ impl TestServer {
     /// The database's file.
     pub fn database(&self) -> PathBuf {
         self.directory.path().join("prism.db")
+    }
+
+    /// The folder of the only sandbox on the disk; its workspace is in it.
+    pub fn sandbox(&self) -> PathBuf {
+        let mut folders = std::fs::read_dir(self.directory.path().join("sandboxes")).unwrap();
+        let folder = folders.next().unwrap().unwrap().path();
+        assert!(folders.next().is_none(), "there is one sandbox");
+        folder
     }
 
     /// Another tenant with a key of all scopes.

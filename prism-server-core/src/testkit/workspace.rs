@@ -222,10 +222,10 @@ pub async fn a_directory_is_listed_in_order_and_in_pages(sandbox: &dyn Sandbox) 
     let id = instance_id();
     let workspace = ensure(sandbox, &id).await;
     assert_eq!(names(&workspace, "").await, Vec::<String>::new(), "the root is there and empty");
-    for name in ["b", "a b", "a/1", "a/sub/2", "B", "ünï", ".hidden", "a-b"] {
+    for name in ["b", "a b", "a/1", "a/sub/2", "B", "ünï", ".hidden", "a-b", "a\nb"] {
         place(&workspace, name, name.as_bytes()).await;
     }
-    let all = [".hidden", "B", "a", "a b", "a-b", "b", "ünï"];
+    let all = [".hidden", "B", "a", "a\nb", "a b", "a-b", "b", "ünï"];
     assert_eq!(names(&workspace, "").await, all, "entries are ordered by their bytes");
     assert_eq!(names(&workspace, "a").await, ["1", "sub"], "only what is in the directory itself");
     let listed = workspace.list(None, None, 10).await.expect("the root is listed").expect("it is there");

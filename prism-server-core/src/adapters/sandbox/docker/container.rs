@@ -20,6 +20,11 @@ pub(super) const OWNER: &str = "prism.owner";
 pub(super) const INSTANCE: &str = "prism.instance";
 const DEPLOYMENT: &str = "prism.deployment";
 
+/// How long the container lives that stands for a dead one: as long as any transfer may take.
+const KEEPER_SECONDS: u64 = 60 * 60;
+/// What it may take of the machine, in bytes.
+const KEEPER_MEMORY: u64 = 256 << 20;
+
 /// User and group of whatever runs in a container; the image has them.
 pub(super) const USER: u64 = 10001;
 /// Where the workspace is in a container.
@@ -42,6 +47,35 @@ pub(super) fn home_volume(id: &InstanceId) -> String {
 /// The name of the volume with the workspace.
 pub(super) fn workspace_volume(id: &InstanceId) -> String {
     format!("prism-{id}-workspace")
+}
+
+/// The name of the container that stands for one that is dead, for those who use the workspace.
+pub(super) fn keeper(id: &InstanceId) -> String {
+    format!("prism-{id}-files")
+}
+
+/// What the engine is told of that container. It has the workspace and nothing else, does nothing, and goes by itself.
+/// It has another label of its owner than agents have, for it is none.
+pub(super) fn keeper_specification(owner: &str, image: &str, id: &InstanceId) -> ContainerCreateBody {
+    let labels = [("prism.files", owner), (INSTANCE, id.as_str())];
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        entrypoint: Some(vec!["/bin/sleep".to_owned()]),
+        cmd: Some(vec![KEEPER_SECONDS.to_string()]),
+        user: Some(user()),
+        working_dir: Some("/".to_owned()),
+        network_disabled: Some(true),
+        labels: Some(labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
+        host_config: Some(HostConfig {
+            mounts: Some(vec![volume(workspace_volume(id), WORKSPACE)]),
+            auto_remove: Some(true),
+            memory: Some(signed(KEEPER_MEMORY)),
+            memory_swap: Some(signed(KEEPER_MEMORY)),
+            pids_limit: Some(64),
+            ..confined()
+        }),
+        ..Default::default()
+    }
 }
 
 /// User and group, as the engine takes them.
@@ -108,12 +142,6 @@ fn host_config(limits: &DockerLimits, request: &SandboxRequest) -> HostConfig {
         mounts: Some(mounts),
         // Agents run scripts from there.
         tmpfs: Some([(TEMPORARY.to_owned(), temporary)].into()),
-        readonly_rootfs: Some(true),
-        network_mode: Some("none".to_owned()),
-        ipc_mode: Some("private".to_owned()),
-        cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
-        cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
         memory: Some(signed(limits.memory)),
         memory_swap: Some(signed(limits.memory)),
         nano_cpus: Some((limits.cpus * 1e9) as i64),
@@ -129,6 +157,19 @@ fn host_config(limits: &DockerLimits, request: &SandboxRequest) -> HostConfig {
             typ: Some("json-file".to_owned()),
             config: Some([("max-size", "1m"), ("max-file", "2")].map(|(k, v)| (k.into(), v.into())).into()),
         }),
+        ..confined()
+    }
+}
+
+/// What holds for every container.
+fn confined() -> HostConfig {
+    HostConfig {
+        readonly_rootfs: Some(true),
+        network_mode: Some("none".to_owned()),
+        ipc_mode: Some("private".to_owned()),
+        cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
         ..Default::default()
     }
 }

@@ -16,7 +16,7 @@ use futures::{Stream, StreamExt};
 use tokio::{sync::OnceCell, time};
 
 use super::container;
-use crate::ports::SandboxError;
+use crate::{domain::limits, ports::SandboxError};
 
 /// How long a call may take.
 pub(super) const CALL: Duration = Duration::from_secs(30);
@@ -101,7 +101,13 @@ impl Engine {
         }
     }
 
-    fn failure(&self, doing: &str, error: Error) -> Failure {
+    /// A client for what takes long.
+    pub(super) fn transfers(&self) -> Docker {
+        self.docker.clone().with_timeout(limits::FILE_TIME)
+    }
+
+    /// What an error of a call is.
+    pub(super) fn failure(&self, doing: &str, error: Error) -> Failure {
         match error {
             Error::DockerResponseServerError { status_code, message } => {
                 let text = format!("{doing}: {message}");
@@ -216,13 +222,16 @@ impl Engine {
         Ok(volume.labels.remove(container::OWNER))
     }
 
+    /// Whether there is a volume of this owner.
+    pub(super) async fn has_volume(&self, owner: &str, name: &str) -> Result<bool, SandboxError> {
+        let inspected = self.call("inspect the volume", |docker| docker.inspect_volume(name)).await;
+        let label = |labels: &HashMap<String, String>| labels.get(container::OWNER).cloned();
+        Ok(found(inspected)?.and_then(|volume| label(&volume.labels)).is_some_and(|label| label == owner))
+    }
+
     /// Removes a volume of this owner; one that is not there is no error, and another's is left alone.
     pub(super) async fn remove_volume(&self, owner: &str, name: &str) -> Result<(), SandboxError> {
-        let inspected = self.call("inspect the volume", |docker| docker.inspect_volume(name)).await;
-        let is_ours = |labels: &HashMap<String, String>| {
-            labels.get(container::OWNER).is_some_and(|label| label == owner)
-        };
-        if found(inspected)?.is_some_and(|volume| is_ours(&volume.labels)) {
+        if self.has_volume(owner, name).await? {
             let options = None::<RemoveVolumeOptions>;
             found(self.call("remove the volume", |docker| docker.remove_volume(name, options)).await)?;
         }

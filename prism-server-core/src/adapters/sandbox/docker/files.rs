@@ -9,25 +9,26 @@
 use std::{
     fmt,
     io::{self, Read},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bollard::{
     body_full,
-    exec::{CreateExecOptions, StartExecOptions, StartExecResults},
     query_parameters::{
         ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder,
         UploadToContainerOptionsBuilder,
     },
 };
 use futures::StreamExt;
-use prism_types::FileChange;
+use prism_types::{FileChange, Timestamp};
 
 use tar::{Archive, Builder, EntryType, Header};
 
 use super::{
-    container::{self, USER, WORKSPACE},
+    command,
+    container::{USER, WORKSPACE},
     engine::{Engine, Failure},
+    workspace::nanoseconds,
 };
 use crate::{
     domain::{limits, workspace::WorkspacePath},
@@ -36,8 +37,6 @@ use crate::{
 
 /// What an archive of one file has beside the file: headers, long names, padding.
 const AROUND: usize = 64 * 1024;
-/// Most of what a command writes that is kept for the error.
-const COMMAND_OUTPUT: usize = 1024;
 
 /// Reads a file of the container's workspace.
 pub(super) async fn read(
@@ -46,7 +45,7 @@ pub(super) async fn read(
     path: &WorkspacePath,
 ) -> Result<Option<Vec<u8>>, SandboxError> {
     let Some(size) = walk(engine, container, path).await?.file(path)? else { return Ok(None) };
-    if size > limits::WORKSPACE_FILE {
+    if size > limits::WORKSPACE_FILE as u64 {
         return Err(too_large());
     }
     let options = DownloadFromContainerOptionsBuilder::new().path(&absolute(path.as_str())).build();
@@ -107,70 +106,53 @@ pub(super) async fn delete(
     if walk(engine, container, path).await?.file(path)?.is_none() {
         return Ok(false);
     }
-    let command = CreateExecOptions {
-        cmd: Some(vec!["/bin/rm".to_owned(), "-f".to_owned(), "--".to_owned(), absolute(path.as_str())]),
-        user: Some(container::user()),
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        ..Default::default()
-    };
-    let (status, output) = engine
-        .call("delete the file", |docker| async move {
-            let exec = docker.create_exec(container, command).await?;
-            let mut text = Vec::new();
-            if let StartExecResults::Attached { mut output, .. } =
-                docker.start_exec(&exec.id, None::<StartExecOptions>).await?
-            {
-                while let Some(part) = output.next().await {
-                    let part = part?.into_bytes();
-                    text.extend_from_slice(&part[..part.len().min(COMMAND_OUTPUT - text.len())]);
-                }
-            }
-            Ok((docker.inspect_exec(&exec.id).await?.exit_code, text))
-        })
-        .await?;
-    match status {
-        Some(0) => Ok(true),
-        _ => Err(failed("delete the file", &String::from_utf8_lossy(&output).trim_end())),
-    }
+    let delete = ["/bin/rm", "-f", "--", &absolute(path.as_str())];
+    command::run(engine, container, "delete the file", &delete, |_| true).await?;
+    Ok(true)
 }
 
 /// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Entry {
+pub(super) enum Entry {
     Missing,
     File {
-        size: usize,
+        size: u64,
+        modified: SystemTime,
     },
-    Directory,
-    /// A link, a device, a socket, or a step on the way that is no directory.
-    Other,
+    Directory {
+        modified: SystemTime,
+    },
+    /// A link, a device or a socket.
+    Other {
+        modified: SystemTime,
+    },
 }
 
 /// Where following a path ended.
-struct Found {
+pub(super) struct Found {
     /// How many of the directories above it are there.
-    directories: usize,
-    entry: Entry,
+    pub(super) directories: usize,
+    /// What is at the path, or else at the step on the way where it ended.
+    pub(super) entry: Entry,
 }
 
 impl Found {
     /// The size of the file, if there is one.
-    fn file(&self, path: &WorkspacePath) -> Result<Option<usize>, SandboxError> {
+    pub(super) fn file(&self, path: &WorkspacePath) -> Result<Option<u64>, SandboxError> {
         match self.entry {
             Entry::Missing => Ok(None),
-            Entry::File { size } => Ok(Some(size)),
-            Entry::Directory | Entry::Other => Err(SandboxError::NotAFile(path.as_str().to_owned())),
+            Entry::File { size, .. } if self.directories == parents(path).count() => Ok(Some(size)),
+            _ => Err(SandboxError::NotAFile(path.as_str().to_owned())),
         }
     }
 }
 
-async fn walk(engine: &Engine, container: &str, path: &WorkspacePath) -> Result<Found, SandboxError> {
+/// Follows a path step by step.
+pub(super) async fn walk(engine: &Engine, container: &str, path: &WorkspacePath) -> Result<Found, SandboxError> {
     for (directories, directory) in parents(path).enumerate() {
         match look(engine, container, directory).await? {
-            Entry::Directory => {}
-            Entry::Missing => return Ok(Found { directories, entry: Entry::Missing }),
-            Entry::File { .. } | Entry::Other => return Ok(Found { directories, entry: Entry::Other }),
+            Entry::Directory { .. } => {}
+            entry => return Ok(Found { directories, entry }),
         }
     }
     let entry = look(engine, container, path.as_str()).await?;
@@ -186,20 +168,50 @@ async fn look(engine: &Engine, container: &str, path: &str) -> Result<Entry, San
         .call("look for the file", |docker| docker.get_container_archive_info(container, Some(options)))
         .await;
     match found {
-        Ok(found) if found.file_mode & DIRECTORY != 0 => Ok(Entry::Directory),
-        Ok(found) if found.file_mode & SPECIAL != 0 => Ok(Entry::Other),
-        Ok(found) => Ok(Entry::File { size: usize::try_from(found.size).unwrap_or(usize::MAX) }),
+        Ok(found) => {
+            let modified = time(found.modification_time.as_deref().unwrap_or_default());
+            Ok(match found.file_mode {
+                mode if mode & DIRECTORY != 0 => Entry::Directory { modified },
+                mode if mode & SPECIAL != 0 => Entry::Other { modified },
+                _ => Entry::File { size: u64::try_from(found.size).unwrap_or(u64::MAX), modified },
+            })
+        }
         Err(Failure::Missing(_)) => Ok(Entry::Missing),
-        Err(failure) => Err(failure.into()),
+        // The engine follows a link to tell where it leads, and fails when that has no end.
+        Err(failure) => match is_link(engine, container, path).await {
+            Ok(true) => Ok(Entry::Other { modified: UNIX_EPOCH }),
+            _ => Err(failure.into()),
+        },
     }
 }
 
+async fn is_link(engine: &Engine, container: &str, path: &str) -> Result<bool, SandboxError> {
+    let path = absolute(path);
+    let find = ["/usr/bin/find", "-P", &path, "-maxdepth", "0", "-type", "l", "-printf", "l"];
+    let mut found = false;
+    command::run(engine, container, "look for a link", &find, |part| {
+        found |= part == b"l";
+        true
+    })
+    .await?;
+    Ok(found)
+}
+
+/// An instant as the engine tells it, in RFC 3339 with a fraction of nine digits at most.
+fn time(text: &str) -> SystemTime {
+    let millis = text.parse::<Timestamp>().map_or(0, Timestamp::as_millis);
+    let seconds = Duration::from_secs(u64::try_from(millis.div_euclid(1000)).unwrap_or_default());
+    let fraction = text.split_once('.').and_then(|(_, fraction)| nanoseconds(fraction)).unwrap_or_default();
+    UNIX_EPOCH + seconds + Duration::from_nanos(u64::from(fraction))
+}
+
 /// The directories above a path, from the top.
-fn parents(path: &WorkspacePath) -> impl Iterator<Item = &str> {
+pub(super) fn parents(path: &WorkspacePath) -> impl Iterator<Item = &str> {
     path.as_str().match_indices('/').map(|(end, _)| &path.as_str()[..end])
 }
 
-fn absolute(path: &str) -> String {
+/// Where it is in a container.
+pub(super) fn absolute(path: &str) -> String {
     format!("{WORKSPACE}/{path}")
 }
 
@@ -254,7 +266,7 @@ fn too_large() -> SandboxError {
     ))
 }
 
-fn failed(doing: &str, cause: &dyn fmt::Display) -> SandboxError {
+pub(super) fn failed(doing: &str, cause: &dyn fmt::Display) -> SandboxError {
     SandboxError::Failed(format!("{doing}: {cause}"))
 }
 
@@ -272,6 +284,19 @@ mod tests {
         header.set_link_name("/etc/passwd").unwrap();
         header.set_cksum();
         [header.as_bytes(), content].concat()
+    }
+
+    #[test]
+    fn times_are_read_to_the_nanosecond() {
+        for (text, seconds, nanoseconds) in [
+            ("2023-11-14T22:13:20.123456789Z", 1_700_000_000, 123_456_789),
+            ("2023-11-14T22:13:20.5Z", 1_700_000_000, 500_000_000),
+            ("2023-11-14T22:13:20Z", 1_700_000_000, 0),
+            ("2023-11-15T00:13:20.000000001+02:00", 1_700_000_000, 1),
+            ("", 0, 0),
+        ] {
+            assert_eq!(time(text), UNIX_EPOCH + Duration::new(seconds, nanoseconds), "{text}");
+        }
     }
 
     #[test]

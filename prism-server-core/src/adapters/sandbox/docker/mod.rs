@@ -30,12 +30,15 @@
 //!
 //! The container is named `prism-<instance>`; its volumes end in `-home` and `-workspace`. Labels tell the
 //! gateways of one engine apart. A container whose program has ended is made again from the image, with its
-//! home, and with its workspace when that is persistent. They all outlive the gateway.
+//! home, and with its workspace when that is persistent. They all outlive the gateway. While a container is dead,
+//! another one, whose name ends in `-files`, can stand for it: users of the agent reach the workspace through it.
 //!
 //! The engine has to be on the gateway's machine: it mounts the directory of the program's files, which must
 //! stay the same directory for as long as the container lives, and what is in it must be readable, and its
 //! sockets writable, for user 10001.
 
+mod archive;
+mod command;
 mod container;
 mod engine;
 mod files;
@@ -43,6 +46,7 @@ mod limits;
 #[cfg(test)]
 mod tests;
 mod watcher;
+mod workspace;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -57,10 +61,14 @@ use tokio_util::task::AbortOnDropHandle;
 use self::{
     engine::{Engine, Failure},
     watcher::Removals,
+    workspace::DockerWorkspace,
 };
 use crate::{
     domain::workspace::WorkspacePath,
-    ports::{BoxFuture, FileWrite, Sandbox, SandboxError, SandboxInstance, SandboxListener, SandboxRequest},
+    ports::{
+        BoxFuture, FileWrite, Sandbox, SandboxError, SandboxInstance, SandboxListener, SandboxRequest,
+        Workspace,
+    },
 };
 
 pub use self::limits::DockerLimits;
@@ -76,7 +84,7 @@ pub struct DockerSandbox {
     owner: String,
     images: BTreeMap<String, String>,
     limits: DockerLimits,
-    turns: Turns,
+    turns: Arc<Turns>,
     removals: Arc<Removals>,
     listener: OnceLock<Arc<dyn SandboxListener>>,
     watch: OnceLock<AbortOnDropHandle<()>>,
@@ -102,7 +110,7 @@ impl DockerSandbox {
             owner,
             images: [(Runtime::Hermes.as_str().to_owned(), HERMES_IMAGE.to_owned())].into(),
             limits: DockerLimits::default(),
-            turns: Turns::default(),
+            turns: Arc::default(),
             removals: Arc::default(),
             listener: OnceLock::new(),
             watch: OnceLock::new(),
@@ -191,6 +199,7 @@ impl DockerSandbox {
 
     async fn make(&self, request: &SandboxRequest) -> Result<String, SandboxError> {
         let image = self.image_of(request)?;
+        self.engine.remove_container(&container::keeper(&request.instance_id)).await?;
         self.make_volumes(request).await?;
         let specification = container::specification(&self.owner, image, &self.limits, request);
         Ok(self.engine.start(&container::name(&request.instance_id), specification).await?)
@@ -249,10 +258,26 @@ impl Sandbox for DockerSandbox {
         .boxed()
     }
 
+    fn workspace<'a>(
+        &'a self,
+        id: &'a InstanceId,
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn Workspace>>, SandboxError>> {
+        async move {
+            // Where nothing runs, any image will do.
+            let image = self.images.values().next().cloned().unwrap_or_default();
+            let (engine, turns, owner) = (self.engine.clone(), self.turns.clone(), self.owner.clone());
+            let workspace = DockerWorkspace { engine, turns, owner, image, id: id.clone() };
+            let is_there = workspace.is_there().await?;
+            Ok(is_there.then(|| Arc::new(workspace) as Arc<dyn Workspace>))
+        }
+        .boxed()
+    }
+
     fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), SandboxError>> {
         async move {
             let turn = self.turns.of(id);
             let _turn = turn.lock().await;
+            self.engine.remove_container(&container::keeper(id)).await?;
             let found = self.engine.container(&container::name(id)).await?;
             if let Some(found) = found.filter(|found| found.owner.as_ref() == Some(&self.owner)) {
                 self.removals.note(found.id.clone());

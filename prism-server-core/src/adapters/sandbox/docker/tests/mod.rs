@@ -4,6 +4,7 @@ mod bounds;
 mod inside;
 mod life;
 mod watching;
+mod workspace;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread, time::Duration};
 

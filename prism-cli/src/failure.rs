@@ -116,6 +116,8 @@ fn advice(error: &prism_client::Error) -> Option<String> {
         "`prism secrets set REFERENCE` stores a secret."
     } else if error.is_not_ready() {
         "Look at it with `prism deployments get ID`."
+    } else if error.is_precondition_failed() {
+        "Choose another path, or leave --new out to replace the file."
     } else if error.is_not_found() {
         "Check the id and which tenant the API key belongs to."
     } else if error.is_decode() {

@@ -96,6 +96,44 @@ fn deployments_are_listed_filtered_shown_and_deleted() {
 }
 
 #[test]
+fn files_are_put_listed_gotten_and_deleted() {
+    let data = tempfile::tempdir().unwrap();
+    let here = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let deployment = server.deployment("say Hi");
+    let files = |arguments: &[&str]| {
+        let mut command = server.client(&["files", arguments[0], &deployment]);
+        command.args(&arguments[1..]);
+        command
+    };
+    let local = here.path().join("local");
+    std::fs::write(&local, "from a file").unwrap();
+    let written = run(files(&["put", "notes/a.txt"]).arg(&local).args(["-o", "json"])).json();
+    assert_eq!((written["path"].as_str(), written["size"].as_u64()), (Some("notes/a.txt"), Some(11)));
+    let written = run_with_input(&mut files(&["put", "b", "-"]), "from a pipe").ok();
+    assert!(written.contains("11"), "{written}");
+    let refused = run_with_input(&mut files(&["put", "b", "--new"]), "x").failed(1);
+    assert!(refused.contains("412") && refused.contains("--new"), "{refused}");
+
+    let listed = run(&mut files(&["list", "-o", "json"])).json();
+    assert_eq!((listed[0]["name"].as_str(), listed[1]["type"].as_str()), (Some("b"), Some("directory")));
+    assert!(run(&mut files(&["list", "notes"])).ok().contains("a.txt"));
+    assert!(run(&mut files(&["list", "--limit", "1"])).stderr.contains("there are more"));
+
+    assert_eq!(run(&mut files(&["get", "notes/a.txt"])).ok(), "from a file");
+    let copy = here.path().join("copy");
+    assert_eq!(run(files(&["get", "b"]).arg(&copy)).ok(), "");
+    assert_eq!(std::fs::read_to_string(&copy).unwrap(), "from a pipe");
+    assert!(run(files(&["get", "none"]).arg(&copy)).failed(1).contains("404"));
+    assert_eq!(std::fs::read_to_string(&copy).unwrap(), "from a pipe", "what was there stays");
+    assert!(run(files(&["get", "b"]).arg(here.path().join("no/such"))).failed(1).contains("no/such"));
+    assert_eq!(std::fs::read_dir(here.path()).unwrap().count(), 2, "nothing is left over");
+
+    assert!(run(&mut files(&["delete", "notes"])).ok().contains("notes"));
+    assert!(run(&mut files(&["delete", "notes"])).failed(1).contains("404"));
+}
+
+#[test]
 fn a_file_that_does_not_fit_is_named_with_its_place() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("agent.json");

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod automations;
 pub(crate) mod deployments;
 pub(crate) mod events;
+pub(crate) mod files;
 pub(crate) mod runs;
 pub(crate) mod send;
 pub(crate) mod skills;

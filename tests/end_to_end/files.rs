@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use prism_client::resources::{FileBody, Files};
 use prism_server_core::Settings;
-use prism_tests::{Answer, Http, PrismServe, ServerOptions, TestServer, scripted};
+use prism_tests::{Answer, Http, PrismServe, ServerOptions, TestServer, answer, scripted};
 use prism_types::{
     CreateDeployment, DeploymentId, EventPayload, Features, FileChange, FileType, FileWritten, RunStatus, Skill,
     WriteFile,
@@ -46,7 +46,7 @@ impl Plain {
         if method == "PUT" {
             request = request.body(body.to_owned());
         }
-        self.http.send(request).await
+        answer(request).await
     }
 
     async fn read(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -231,10 +231,13 @@ async fn a_file_in_json_is_text_or_base64() {
         assert_eq!(refused.status, 400, "{refused:?}");
         assert!(refused.message().contains(told), "{refused:?}");
     }
-    // With a path in the query the body is the file, whatever it is said to be.
-    let json = [("content-type", "application/json")];
-    assert_eq!(plain.write("raw.json", &json, "{\"path\": 1").await.status, 200);
-    assert_eq!(plain.read("raw.json", &[]).await.bytes, b"{\"path\": 1");
+    // JSON has its own path; a file of JSON is sent as what it is to the server.
+    let refused = plain.write("raw.json", &[("content-type", "application/json")], "{\"path\": \"a\"}").await;
+    assert!(refused.status == 400 && refused.message().contains("application/octet-stream"), "{refused:?}");
+    let bytes = [("content-type", "application/octet-stream")];
+    assert_eq!(plain.write("raw.json", &bytes, "{\"path\": 1").await.status, 200);
+    let read = plain.read("raw.json", &[]).await;
+    assert_eq!((read.header("content-type"), &read.bytes[..]), ("application/json", &b"{\"path\": 1"[..]));
     let nowhere = plain.send("PUT", "", &[("content-type", "text/plain")], "x").await;
     assert!(nowhere.message().contains("query.path: is required"), "{nowhere:?}");
 }

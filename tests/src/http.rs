@@ -66,11 +66,6 @@ impl Http {
         answer(self.request("PUT", path).json(body)).await
     }
 
-    /// Sends a request as it is.
-    pub async fn send(&self, request: RequestBuilder) -> Answer {
-        answer(request).await
-    }
-
     /// POST of bytes that are said to be JSON.
     pub async fn post_bytes(&self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
         let request = self.request("POST", path).header("content-type", "application/json");

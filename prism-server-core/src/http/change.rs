@@ -65,9 +65,15 @@ impl Change {
     /// # Errors
     /// See [`read_json`].
     pub(crate) async fn json(&mut self) -> Result<Value> {
-        let body = read_json(&self.parts.headers, std::mem::take(&mut self.body)).await?;
+        let body = self.take_body();
+        let body = read_json(&self.parts.headers, body).await?;
         self.admitted.author.set_fields(&body);
         Ok(body)
+    }
+
+    /// The body as it comes. It can be taken once.
+    pub(crate) fn take_body(&mut self) -> Body {
+        std::mem::take(&mut self.body)
     }
 
     /// Makes the change, in a task of its own.

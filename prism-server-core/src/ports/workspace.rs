@@ -108,6 +108,13 @@ pub struct FileInfo {
     pub version: String,
 }
 
+impl FileInfo {
+    /// The strong entity tag of the version.
+    pub(crate) fn etag(&self) -> String {
+        format!("\"{}\"", self.version)
+    }
+}
+
 /// A file that was put into its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "sandboxes of embedders build it")]

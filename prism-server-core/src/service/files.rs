@@ -4,7 +4,8 @@
 //! between the two has answered nobody; who asked asks again, and is told then. Were it the other way around, the log
 //! could tell of a file that never was.
 //!
-//! Changes of one deployment are placed one after the other, each with its condition and its event. What is uploaded
+//! Changes of one deployment are placed one after the other, each with its conditions, its event and its entry of the
+//! audit log. What is uploaded
 //! is staged before that, for as long as it takes.
 
 use std::{
@@ -18,13 +19,15 @@ use futures::{Stream, StreamExt};
 use prism_types::{DeploymentId, EventPayload, FileChange, FilesystemChanged};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{deployments, messages};
+use super::{author::Author, deployments, messages};
 use crate::{
     core::Core,
     domain::{
+        audit::Subject,
         deployment::{AgentSpec, Deployment, DeploymentState},
         event::NewEvent,
         limits,
+        precondition::Tags,
         tenant::Principal,
         workspace::WorkspacePath,
     },
@@ -35,8 +38,31 @@ use crate::{
     },
 };
 
-/// Whether a change may be made, given the version of what is there.
-pub(crate) type Condition = Box<dyn Fn(Option<&str>) -> Result<()> + Send + Sync>;
+/// What a request says of the file that it is about.
+#[derive(Debug, Default)]
+pub(crate) struct Conditions {
+    /// It has to be one of these.
+    pub(crate) if_match: Option<Tags>,
+    /// It must be none of these.
+    pub(crate) if_none_match: Option<Tags>,
+}
+
+impl Conditions {
+    /// Whether they hold for what is there.
+    pub(crate) fn check(&self, found: Option<&FileInfo>) -> Result<()> {
+        let etag = found.map(FileInfo::etag);
+        let is_named = |tags: &Tags| etag.as_deref().is_some_and(|etag| tags.name(etag));
+        let is_named_weakly = |tags: &Tags| etag.as_deref().is_some_and(|etag| tags.name_weakly(etag));
+        let broken = if self.if_match.as_ref().is_some_and(|tags| !is_named(tags)) {
+            "The file is not one that `If-Match` names. Read it again."
+        } else if self.if_none_match.as_ref().is_some_and(is_named_weakly) {
+            "There is a file that `If-None-Match` excludes. Read it, or choose another path."
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::PreconditionFailed, broken))
+    }
+}
 
 /// A file that is read, and the right to do so.
 pub(crate) struct Opened {
@@ -75,17 +101,17 @@ pub(crate) async fn open(
 /// Writes a file, and the directories above it. Until all of it has come, nothing changes.
 pub(crate) async fn write(
     core: &Core,
-    principal: &Principal,
+    author: &Author,
     id: &DeploymentId,
     path: &WorkspacePath,
-    condition: Condition,
+    conditions: &Conditions,
     content: impl Stream<Item = Result<Bytes>> + Send,
 ) -> Result<FileInfo> {
-    let place = Place::of(core, principal, id).await?;
+    let place = Place::of(core, &author.principal, id).await?;
     let desk = core.file_desks.of(id);
     let _transfer = desk.transfer()?;
     // Nobody uploads what is refused in the end.
-    condition(place.version(path).await?.as_deref())?;
+    conditions.check(place.look(path).await?.as_ref())?;
     let mut staged = place.workspace.stage().await.map_err(refused)?;
     let upload = async {
         let mut content = std::pin::pin!(content);
@@ -99,43 +125,35 @@ pub(crate) async fn write(
 
     let _turn = desk.turn.lock().await;
     // The upload may have taken long.
-    let place = Place::of(core, principal, id).await?;
-    condition(place.version(path).await?.as_deref())?;
-    let event = place.event(core, path).await?;
+    let place = Place::of(core, &author.principal, id).await?;
+    conditions.check(place.look(path).await?.as_ref())?;
+    let written_down = place.written_down(core, author, path).await?;
     let outside = place.harness.begin_change(&place.deployment.instance_id).await;
     let PlacedFile { change, info } = staged.place(path).await.map_err(refused)?;
     outside.changed(path, Some(&info));
-    commit(core, event(change)).await?;
+    core.store.commit(written_down(change)).await?;
     Ok(info)
 }
 
 /// Deletes a file, or a directory with all that is in it.
 pub(crate) async fn delete(
     core: &Core,
-    principal: &Principal,
+    author: &Author,
     id: &DeploymentId,
     path: &WorkspacePath,
-    condition: Condition,
+    conditions: &Conditions,
 ) -> Result<()> {
     let desk = core.file_desks.of(id);
     let _turn = desk.turn.lock().await;
-    let place = Place::of(core, principal, id).await?;
-    condition(place.version(path).await?.as_deref())?;
-    let event = place.event(core, path).await?;
+    let place = Place::of(core, &author.principal, id).await?;
+    conditions.check(place.look(path).await?.as_ref())?;
+    let written_down = place.written_down(core, author, path).await?;
     let outside = place.harness.begin_change(&place.deployment.instance_id).await;
     if !place.workspace.delete(path).await.map_err(refused)? {
         return Err(Error::not_found("Path"));
     }
     outside.changed(path, None);
-    commit(core, event(FileChange::Deleted)).await
-}
-
-/// Writes down what was done.
-async fn commit(core: &Core, event: Option<Write>) -> Result<()> {
-    match event {
-        Some(event) => Ok(core.store.commit(Commit::new().with(event)).await?),
-        None => Ok(()),
-    }
+    Ok(core.store.commit(written_down(FileChange::Deleted)).await?)
 }
 
 /// A deployment whose files can be used.
@@ -165,28 +183,28 @@ impl<'a> Place<'a> {
         Ok(Self { deployment, spec, harness, workspace })
     }
 
-    /// The version of what is at a path.
-    async fn version(&self, path: &WorkspacePath) -> Result<Option<String>> {
-        Ok(self.workspace.stat(path).await.map_err(refused)?.map(|info| info.version))
+    async fn look(&self, path: &WorkspacePath) -> Result<Option<FileInfo>> {
+        self.workspace.stat(path).await.map_err(refused)
     }
 
-    /// What tells of a change of this path, if that is wanted.
-    async fn event(
+    /// What is committed once this path was changed: an entry of the audit log, and the event, if that is wanted. No
+    /// secret of the deployment is told by a path.
+    async fn written_down(
         &self,
         core: &Core,
+        author: &Author,
         path: &WorkspacePath,
-    ) -> Result<impl FnOnce(FileChange) -> Option<Write>> {
-        let told = if self.spec.features.filesystem_webhooks {
-            let outbound = core.outbound(&self.deployment, &self.spec).await;
-            let outbound = outbound.map_err(|failure| Error::internal(failure.message))?;
-            Some(outbound.scrubber().text(path.as_str()).into_owned())
-        } else {
-            None
-        };
+    ) -> Result<impl FnOnce(FileChange) -> Commit> {
+        let outbound = core.outbound(&self.deployment, &self.spec).await;
+        let outbound = outbound.map_err(|failure| Error::internal(failure.message))?;
+        let path = outbound.scrubber().text(path.as_str()).into_owned();
         let (id, now) = (self.deployment.id.clone(), core.clock.now());
+        let entry = author.entry(core, Subject::in_deployment(&id, &path));
+        let is_told = self.spec.features.filesystem_webhooks;
         Ok(move |change| {
-            let changed = EventPayload::Filesystem(FilesystemChanged::new(change, told?));
-            Some(Write::Append(NewEvent::new(id, &changed, now)))
+            let changed = EventPayload::Filesystem(FilesystemChanged::new(change, path));
+            let event = is_told.then(|| Write::Append(NewEvent::new(id, &changed, now)));
+            Commit::new().with(entry).with_all(event)
         })
     }
 }

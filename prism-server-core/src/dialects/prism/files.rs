@@ -15,22 +15,23 @@ use serde_json::Value;
 
 use super::{Call, Shared, deployment_id, error::Answer};
 use crate::{
-    domain::{limits, workspace::WorkspacePath},
+    domain::{idempotency::Reply, limits, workspace::WorkspacePath},
     error::{Error, ErrorKind, Result},
     http::{
-        body::{is_json, read_json},
-        conditional::{Broken, Conditions, Wanted, entity_tag, wanted},
+        body::is_json,
+        change::Change,
+        conditions::{if_match, if_none_match},
         cursor,
         decode::decode,
-        detach::detached,
         media_type,
         query::Query,
+        range::{Wanted, wanted},
         upload::Upload,
     },
     ports::FileInfo,
     service::{
         deployments,
-        files::{self, Condition},
+        files::{self, Conditions},
     },
 };
 
@@ -70,18 +71,15 @@ pub(super) async fn read(
     let mut query = Query::parse(parts.uri.query());
     let path = query.required("path", file);
     let path = query.finish_with(path)?;
-    let conditions = Conditions::of(&parts.headers)?;
+    let Conditions { if_match, if_none_match } = conditions(&parts.headers)?;
     let opened = files::open(&core, &call.principal, &id, &path).await?;
     let info = opened.file.info().clone();
-    match conditions.broken_by(Some(&info.version)) {
-        Some(Broken::IfMatch) => return Err(broken(Broken::IfMatch).into()),
-        Some(Broken::IfNoneMatch) => {
-            let head = StatusCode::NOT_MODIFIED;
-            return Ok((head, [(header::ETAG, tag(&info))], [(header::CACHE_CONTROL, CACHING)]).into_response());
-        }
-        None => {}
+    Conditions { if_match, if_none_match: None }.check(Some(&info))?;
+    if if_none_match.is_some_and(|known| known.name_weakly(&info.etag())) {
+        let headers = [(header::ETAG, info.etag()), (header::CACHE_CONTROL, CACHING.to_owned())];
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    let (status, range) = match wanted(&parts.headers, info.size, &info.version) {
+    let (status, range) = match wanted(&parts.headers, info.size, &info.etag()) {
         Wanted::Whole => (StatusCode::OK, 0..info.size),
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
         Wanted::PastTheEnd => return Ok(past_the_end(info.size)),
@@ -109,24 +107,29 @@ pub(super) async fn read(
 pub(super) async fn write(
     State(core): Shared,
     Path(id): Path<String>,
-    call: Call,
-) -> Result<Response, Answer> {
+    mut change: Change,
+) -> Result<Reply, Answer> {
     let id = deployment_id(&id)?;
-    deployments::get(&core, &call.principal, &id).await?;
-    let (parts, body) = call.request.into_parts();
-    let mut query = Query::parse(parts.uri.query());
+    deployments::get(&core, change.principal(), &id).await?;
+    let mut query = Query::parse(change.parts.uri.query());
     let path = query.read("path", file);
     query.finish()?;
-    let condition = condition(&parts.headers)?;
+    let conditions = conditions(change.headers())?;
+    let is_json = change.headers().contains_key(header::CONTENT_TYPE) && is_json(change.headers());
     let (path, content) = match path {
+        Some(_) if is_json => {
+            let message = "does not go with a body of JSON, which has a `path` of its own; \
+                           send a JSON file with `Content-Type: application/octet-stream`";
+            return Err(Error::invalid(vec![Problem::new("query.path", message)]).into());
+        }
         Some(path) => {
-            let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+            let declared = change.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
             let declared = declared.and_then(|length| length.parse().ok());
-            let upload = Upload::new(body, core.settings.largest_file, declared)?;
+            let upload = Upload::new(change.take_body(), core.settings.largest_file, declared)?;
             (path, upload.into_stream().left_stream())
         }
-        None if is_json(&parts.headers) => {
-            let (path, content) = write_file(&read_json(&parts.headers, body).await?)?;
+        None if is_json => {
+            let (path, content) = write_file(&change.json().await?)?;
             (path, stream::iter([Ok(content)]).right_stream())
         }
         None => {
@@ -134,36 +137,36 @@ pub(super) async fn write(
             return Err(Error::invalid(vec![Problem::new("query.path", message)]).into());
         }
     };
-    let (work_core, principal, place) = (core.clone(), call.principal, path.clone());
-    let written = detached(&core, async move {
-        files::write(&work_core, &principal, &id, &place, condition, content).await
+    let place = path.clone();
+    let written = change.carry_out(&core, |core, author| async move {
+        files::write(&core, &author, &id, &place, &conditions, content).await
     });
     let info = written.await?;
     let answer = FileWritten::new(path.as_str(), info.size, modified(&info));
-    Ok(([(header::ETAG, tag(&info))], Json(answer)).into_response())
+    Ok(Reply::json(StatusCode::OK, &answer)?.etag(info.etag()))
 }
 
 pub(super) async fn delete(
     State(core): Shared,
     Path(id): Path<String>,
-    call: Call,
+    change: Change,
 ) -> Result<Json<DeletedFile>, Answer> {
     let id = deployment_id(&id)?;
-    deployments::get(&core, &call.principal, &id).await?;
-    let mut query = Query::parse(call.request.uri().query());
+    deployments::get(&core, change.principal(), &id).await?;
+    let mut query = Query::parse(change.parts.uri.query());
     let path = query.required("path", file);
     let path = query.finish_with(path)?;
-    let condition = condition(call.request.headers())?;
-    let (work_core, principal, place) = (core.clone(), call.principal, path.clone());
-    let deleted = detached(&core, async move {
-        files::delete(&work_core, &principal, &id, &place, condition).await
+    let conditions = conditions(change.headers())?;
+    let deleted = DeletedFile::new(path.as_str());
+    let work = change.carry_out(&core, |core, author| async move {
+        files::delete(&core, &author, &id, &path, &conditions).await
     });
-    deleted.await?;
-    Ok(Json(DeletedFile::new(path.as_str())))
+    work.await?;
+    Ok(Json(deleted))
 }
 
 /// A file may change at any time; whoever keeps a copy has to ask.
-const CACHING: HeaderValue = HeaderValue::from_static("private, no-cache");
+const CACHING: &str = "private, no-cache";
 
 /// The JSON form of a write: the path and the bytes.
 fn write_file(body: &Value) -> Result<(WorkspacePath, Bytes)> {
@@ -202,20 +205,8 @@ fn directory(text: &str) -> Result<Option<WorkspacePath>, String> {
     }
 }
 
-fn condition(headers: &HeaderMap) -> Result<Condition> {
-    let conditions = Conditions::of(headers)?;
-    Ok(Box::new(move |current| match conditions.broken_by(current) {
-        Some(which) => Err(broken(which)),
-        None => Ok(()),
-    }))
-}
-
-fn broken(which: Broken) -> Error {
-    let message = match which {
-        Broken::IfMatch => "The file is not the one that `If-Match` names. Read it again.",
-        Broken::IfNoneMatch => "There is a file that `If-None-Match` excludes. Read it, or choose another path.",
-    };
-    Error::new(ErrorKind::PreconditionFailed, message)
+fn conditions(headers: &HeaderMap) -> Result<Conditions> {
+    Ok(Conditions { if_match: if_match(headers)?, if_none_match: if_none_match(headers)? })
 }
 
 fn past_the_end(size: u64) -> Response {
@@ -233,19 +224,15 @@ fn describe(headers: &mut HeaderMap, path: &WorkspacePath, info: &FileInfo) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let nothing = HeaderValue::from_static("default-src 'none'; sandbox");
     headers.insert(header::CONTENT_SECURITY_POLICY, nothing);
-    headers.insert(header::CACHE_CONTROL, CACHING);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHING));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    insert(headers, header::ETAG, &entity_tag(&info.version));
+    insert(headers, header::ETAG, &info.etag());
 }
 
 fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
-}
-
-fn tag(info: &FileInfo) -> String {
-    entity_tag(&info.version)
 }
 
 fn modified(info: &FileInfo) -> Timestamp {

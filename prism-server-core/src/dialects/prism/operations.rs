@@ -73,7 +73,7 @@ const IF_MATCH: Parameter = Parameter {
 const IF_NONE_MATCH: Parameter = Parameter {
     name: "if-none-match",
     place: "header",
-    summary: "Only if the file has none of these `ETag`s; `*`: only if there is none.",
+    summary: "Entity tags that it must not have; `*`: there must be none.",
     schema: r#"{"type":"string"}"#,
 };
 const FILE_PATH: Parameter = Parameter {
@@ -254,7 +254,7 @@ pub const OPERATIONS: &[Operation] = &[
         ],
         success: 200,
         response: None,
-        errors: &[400, 404, 409, 412, 416],
+        errors: &[304, 400, 404, 409, 412, 416],
     },
     Operation {
         id: "write_file",

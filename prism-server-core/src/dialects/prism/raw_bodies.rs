@@ -1,35 +1,35 @@
-//! What the OpenAPI document says of the bodies that are not JSON: those of files.
+//! What the OpenAPI document says of bodies that are not JSON: those of files. Bytes have no schema (OpenAPI 3.1.1,
+//! section 4.8.14.2), and a range of types stands for any type.
 
 use serde_json::{Value, json};
 
 /// Adds the bodies and headers of the endpoints of files to their descriptions.
 pub(super) fn describe(operation: &str, described: &mut Value) {
-    let required: &[&str] = match operation {
+    match operation {
         "read_file" => {
             read(&mut described["responses"]);
-            &["path"]
+            require_path(&mut described["parameters"]);
         }
         "write_file" => {
-            // Of any type; this is the one that says nothing.
-            described["requestBody"]["content"]["application/octet-stream"] = json!({});
             described["requestBody"]["description"] =
-                json!("With `path` in the query, the content of the file as it is. Without, JSON with a `path`.");
+                json!("JSON with a `path`; or with `path` in the query, the content of the file as it is.");
+            described["requestBody"]["content"]["*/*"] = json!({});
             described["responses"]["200"]["headers"]["etag"] = etag();
-            &[]
         }
-        "delete_file" => &["path"],
-        _ => &[],
-    };
-    for parameter in described["parameters"].as_array_mut().into_iter().flatten() {
-        if required.iter().any(|name| parameter["name"] == *name) {
-            parameter["required"] = json!(true);
-        }
+        "delete_file" => require_path(&mut described["parameters"]),
+        _ => {}
+    }
+}
+
+fn require_path(parameters: &mut Value) {
+    let mut parameters = parameters.as_array_mut().into_iter().flatten();
+    if let Some(path) = parameters.find(|parameter| parameter["name"] == "path") {
+        path["required"] = json!(true);
     }
 }
 
 fn read(responses: &mut Value) {
     let whole = &mut responses["200"];
-    // Bytes have no schema (OpenAPI 3.1.1, section 4.8.14.2).
     whole["content"] = json!({ "*/*": {} });
     for (name, description) in [
         ("accept-ranges", "Always `bytes`."),
@@ -43,13 +43,7 @@ fn read(responses: &mut Value) {
     let mut part = whole.clone();
     part["description"] = json!("A range of the file.");
     part["headers"]["content-range"] = header("Which bytes these are, and how many the file has.");
-    let id = whole["headers"]["x-request-id"].clone();
-    let unchanged = json!({
-        "description": "The file is the one that `If-None-Match` names.",
-        "headers": { "x-request-id": id, "etag": etag() },
-    });
     responses["206"] = part;
-    responses["304"] = unchanged;
     responses["416"]["headers"]["content-range"] = header("How many bytes the file has.");
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use prism_client::{Client, resources::DeploymentHandle};
+use prism_client::{
+    Client,
+    resources::{DeploymentHandle, Files},
+};
 use prism_types::{
     AnswerApproval, DeploymentId, Event, EventPayload, InstanceId, MessageReceipt, Run, RunId, RunStatus,
     SendMessage, Thread, ThreadId,
@@ -109,6 +112,11 @@ impl<'a> Agent<'a> {
 
     pub(crate) async fn thread(&self, id: &ThreadId) -> Thread {
         self.handle().threads().get(id).await.unwrap().into_inner()
+    }
+
+    /// The files of the workspace, as users have them.
+    pub(crate) fn files(&self) -> Files {
+        self.handle().files()
     }
 
     /// A file of the workspace.

@@ -61,6 +61,10 @@ in_each_sandbox! {
         hermes_process_is_steered, hermes_docker_is_steered;
     scenarios::steering::a_cancelled_run_stops_the_agent =>
         hermes_process_is_cancelled, hermes_docker_is_cancelled;
+    scenarios::files::changes_are_told_once_whoever_made_them =>
+        hermes_process_tells_changes_once, hermes_docker_tells_changes_once;
+    scenarios::files::files_outlive_the_agent =>
+        hermes_process_leaves_its_files, hermes_docker_leaves_its_files;
     scenarios::losses::memory_outlives_the_agent =>
         hermes_process_remembers, hermes_docker_remembers;
     scenarios::losses::a_killed_agent_comes_back =>

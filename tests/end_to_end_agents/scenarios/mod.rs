@@ -2,6 +2,7 @@
 
 pub(crate) mod approvals;
 pub(crate) mod conversations;
+pub(crate) mod files;
 pub(crate) mod isolation;
 pub(crate) mod losses;
 pub(crate) mod steering;

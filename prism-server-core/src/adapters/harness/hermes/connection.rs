@@ -324,6 +324,13 @@ impl Connection {
         self.state().waiting.len()
     }
 
+    /// Tells the bridge something if it is there and listens.
+    pub(super) fn tell(&self, command: String) {
+        if let Some(bridge) = self.state().bridge.clone() {
+            drop(bridge.try_send(command));
+        }
+    }
+
     /// Tells the bridge something; waits for it if it is away.
     async fn command(&self, command: String) -> bool {
         let bridge = self.until(Instant::now() + GRACE, |state| state.bridge.clone()).await;

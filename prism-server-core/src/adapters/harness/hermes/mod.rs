@@ -35,6 +35,7 @@
 mod answers;
 mod connection;
 mod files;
+mod known_files;
 mod log;
 mod release;
 mod run;
@@ -65,13 +66,15 @@ pub use release::{CONSTRAINTS, REQUIREMENT, VERSION};
 use self::{
     connection::{CallError, Connection, Guarded},
     files::Folder,
+    known_files::KnownFiles,
     run::Run,
     sockets::Outside,
 };
 use crate::{
     domain::workspace::WorkspacePath,
     ports::{
-        AgentSetup, BoxFuture, Harness, HarnessError, HarnessEvent, HarnessStep, Preparation, Program,
+        AgentSetup, BoxFuture, Harness, HarnessError, HarnessEvent, HarnessStep, OutsideChange, Preparation,
+        Program,
         RunInput, SandboxError, StepStream,
     },
 };
@@ -88,12 +91,19 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct HermesHarness {
     root: PathBuf,
     agents: Arc<Mutex<HashMap<InstanceId, Arc<Agent>>>>,
+    /// What users did to workspaces, also before the agent is listened to.
+    known_files: Arc<Mutex<HashMap<InstanceId, Arc<KnownFiles>>>>,
 }
 
 impl HermesHarness {
     /// Agents whose folders are in this directory, which the gateway owns; it is made when it is not there.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { root: directory.into(), agents: Arc::default() }
+        Self { root: directory.into(), agents: Arc::default(), known_files: Arc::default() }
+    }
+
+    fn known_files(&self, instance: &InstanceId) -> Arc<KnownFiles> {
+        let mut known = self.known_files.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(instance.clone()).or_default().clone()
     }
 
     /// The agent of an instance: its folder written, its sockets open.
@@ -117,7 +127,8 @@ impl HermesHarness {
                 *agent.wanted.lock().unwrap_or_else(PoisonError::into_inner) = digest;
                 return Ok(agent);
             }
-            let agent = Arc::new(Agent::listen(folder, Outside::new(token, router), digest)?);
+            let files = this.known_files(&setup.instance_id);
+            let agent = Arc::new(Agent::listen(folder, Outside::new(token, router), digest, files)?);
             agents.insert(setup.instance_id.clone(), agent.clone());
             Ok(agent)
         });
@@ -213,9 +224,15 @@ impl Harness for HermesHarness {
         .boxed()
     }
 
+    fn begin_change<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Box<dyn OutsideChange>> {
+        let files = self.known_files(instance);
+        async move { files.begin().await }.boxed()
+    }
+
     fn remove<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Result<(), HarnessError>> {
         async move {
             drop(self.agents.lock().unwrap_or_else(PoisonError::into_inner).remove(instance));
+            drop(self.known_files.lock().unwrap_or_else(PoisonError::into_inner).remove(instance));
             let folder = Folder::new(&self.root, instance);
             let removed = tokio::task::spawn_blocking(move || folder.remove()).await;
             removed.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
@@ -231,6 +248,7 @@ struct Agent {
     folder: Folder,
     connection: Arc<Connection>,
     outside: Arc<Outside>,
+    known_files: Arc<KnownFiles>,
     /// The digest of the files as they are.
     wanted: Mutex<String>,
     /// Whether skills changed that sessions with a history do not know of.
@@ -241,10 +259,16 @@ struct Agent {
 }
 
 impl Agent {
-    fn listen(folder: Folder, outside: Arc<Outside>, digest: String) -> io::Result<Self> {
+    fn listen(
+        folder: Folder,
+        outside: Arc<Outside>,
+        digest: String,
+        known_files: Arc<KnownFiles>,
+    ) -> io::Result<Self> {
         let http = sockets::bind(folder.path(), "gateway.sock")?;
         let bridge = sockets::bind(folder.path(), "agent.sock")?;
         let connection = Connection::new();
+        known_files.connect(&connection);
         let tasks = [
             Guarded(tokio::spawn(sockets::serve(http, outside.clone()))),
             Guarded(tokio::spawn(connection.clone().serve(bridge))),
@@ -253,6 +277,7 @@ impl Agent {
             folder,
             connection,
             outside,
+            known_files,
             wanted: Mutex::new(digest),
             new_skills: AtomicBool::new(false),
             settling: tokio::sync::Mutex::default(),

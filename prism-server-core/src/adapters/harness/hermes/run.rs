@@ -13,6 +13,7 @@ use super::{
     Agent,
     answers::{self, Choice, Meaning},
     connection::{CallError, Connection, GRACE, Hold},
+    known_files::KnownFiles,
     log::{Found, LONGEST_NAME, Line},
     turn::{Outcome, Question, Turn},
 };
@@ -56,6 +57,7 @@ pub(super) struct Run {
     run: String,
     agent: Preparation,
     connection: Arc<Connection>,
+    known_files: Arc<KnownFiles>,
     hold: Hold,
     inbox: tokio::sync::mpsc::Receiver<UserMessage>,
     inbox_is_open: bool,
@@ -100,6 +102,7 @@ impl Run {
             run: input.run_id.as_str().to_owned(),
             agent: input.agent,
             connection,
+            known_files: agent.known_files.clone(),
             hold,
             inbox: input.inbox,
             inbox_is_open: true,
@@ -207,6 +210,11 @@ impl Run {
         match self.at.turn.on(&line.kind, &line.payload()) {
             Outcome::Nothing => {}
             Outcome::Told(event) => self.push(event, None),
+            Outcome::File(seen) => {
+                if let Some(change) = self.known_files.news(&seen).await {
+                    self.push(HarnessEvent::FileChanged { change, path: seen.path }, None);
+                }
+            }
             Outcome::Taken(id) => {
                 let place = self.handed.iter().position(|(handed, _)| *handed == id);
                 let read = place.and_then(|place| self.handed.remove(place)).and_then(|(_, read)| read);

@@ -7,6 +7,7 @@ use prism_types::{FileChange, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::known_files::{Seen, Stamp};
 use crate::{domain::workspace::WorkspacePath, ports::HarnessEvent};
 
 /// Most bytes of a tool's arguments or result that are told, as JSON.
@@ -51,6 +52,8 @@ pub(super) enum Outcome {
     Nothing,
     /// A step of the run.
     Told(HarnessEvent),
+    /// The bridge found that a file changed.
+    File(Seen),
     /// The message with this id was taken.
     Taken(String),
     /// The agent waits for an answer to [`Turn::question`].
@@ -99,7 +102,7 @@ impl Turn {
                     result: bounded(&payload["result"]),
                 });
             }
-            "prism.file" => return file(payload).map_or(Outcome::Nothing, Outcome::Told),
+            "prism.file" => return file(payload).map_or(Outcome::Nothing, Outcome::File),
             "prism.taken" => return Outcome::Taken(short(text(payload, "id"), NAME)),
             "approval.request" => {
                 let (why, what) = (text(payload, "description"), text(payload, "command"));
@@ -186,7 +189,7 @@ fn bounded(value: &Value) -> Value {
     }
 }
 
-fn file(payload: &Value) -> Option<HarnessEvent> {
+fn file(payload: &Value) -> Option<Seen> {
     let change = match text(payload, "change") {
         "created" => FileChange::Created,
         "modified" => FileChange::Modified,
@@ -194,7 +197,8 @@ fn file(payload: &Value) -> Option<HarnessEvent> {
         _ => return None,
     };
     let path: WorkspacePath = text(payload, "path").parse().ok()?;
-    Some(HarnessEvent::FileChanged { change, path })
+    let stamp = payload["size"].as_u64().zip(payload["mtime"].as_u64());
+    Some(Seen { change, path, stamp: stamp.map(|(size, modified)| Stamp { size, modified }) })
 }
 
 #[cfg(test)]
@@ -217,7 +221,7 @@ mod tests {
                 "prism.result",
                 json!({"tool_id": "call_1", "name": "terminal", "result": {"output": "a", "exit_code": 0}}),
             ),
-            ("prism.file", json!({"change": "created", "path": "a"})),
+            ("prism.file", json!({"change": "created", "path": "a", "size": 1, "mtime": 2})),
             ("message.delta", json!({"text": "\n\nend "})),
             ("reasoning.available", json!({"text": "end"})),
             ("message.complete", json!({"text": "end", "usage": usage, "status": "complete"})),
@@ -247,9 +251,10 @@ mod tests {
                 tool: "terminal".to_owned(),
                 result: json!({"output": "a", "exit_code": 0}),
             }),
-            Outcome::Told(HarnessEvent::FileChanged {
+            Outcome::File(Seen {
                 change: FileChange::Created,
                 path: "a".parse().unwrap(),
+                stamp: Some(Stamp { size: 1, modified: 2 }),
             }),
             Outcome::Told(HarnessEvent::Token("end ".to_owned())),
             Outcome::Idle,
@@ -310,6 +315,7 @@ mod tests {
             Just("output"),
             Just("path"),
             Just("change"),
+            Just("mtime"),
             Just("id")
         ];
         leaf.prop_recursive(3, 16, 4, move |inner| {

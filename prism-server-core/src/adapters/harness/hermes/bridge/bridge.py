@@ -12,6 +12,7 @@ reading and the agent waits. The gateway listens on two sockets in `PRISM_FILES`
     -> from NUMBER                                 sends the lines from this number on; answers `hello`
     -> ack NUMBER SESSION...                       forgets the lines up to this number, but those of these sessions
     -> send JSON                                   a line for the agent
+    -> told JSON                                   a file that users wrote themselves, and were told of
     -> restart                                     starts the agent again with the files as they are now
 
 When the agent ends without being asked to, the bridge ends, and with it the sandbox.
@@ -35,6 +36,7 @@ WORKSPACE = os.environ["PRISM_WORKSPACE"]
 ROOM = 64 * 1024 * 1024
 LONGEST_LINE = 2 * 1024 * 1024
 MOST_ENTRIES = 20_000
+MOST_KNOWN = 40_000
 DEEPEST = 32
 MOST_CHANGES = 1_000
 RECONNECT = 0.2
@@ -118,6 +120,7 @@ class Workspace:
     """Finds out which files of the workspace changed."""
 
     def __init__(self):
+        self.lock = threading.Lock()
         self.known = self.scan()
 
     def scan(self):
@@ -142,23 +145,51 @@ class Workspace:
                     if stat.S_ISDIR(about.st_mode):
                         if depth < DEEPEST and entry.name != ".git":
                             directories.append((entry.path, name + "/", depth + 1))
-                    elif stat.S_ISREG(about.st_mode):
+                    elif stat.S_ISREG(about.st_mode) and not is_on_its_way(entry.name):
                         found[name] = (about.st_mtime_ns, about.st_size, about.st_ino)
         return found
 
     def changes(self):
         """At most `MOST_CHANGES`; the others are found the next time."""
-        now = self.scan()
-        changed = [("deleted", name) for name in self.known if name not in now]
-        for name, about in now.items():
-            if self.known.get(name) != about:
-                changed.append(("modified" if name in self.known else "created", name))
-        for change, name in changed[:MOST_CHANGES]:
-            if change == "deleted":
-                del self.known[name]
-            else:
-                self.known[name] = now[name]
-        return changed[:MOST_CHANGES]
+        with self.lock:
+            now = self.scan()
+            changed = []
+            for name in list(self.known):
+                # What a scan leaves out need not be gone.
+                if name not in now and not is_file(name):
+                    changed.append(("deleted", name, None))
+            for name, about in now.items():
+                known = self.known.get(name)
+                if known is None:
+                    changed.append(("created", name, about))
+                elif known[:2] != about[:2] or known[2] not in (None, about[2]):
+                    changed.append(("modified", name, about))
+                else:
+                    self.known[name] = about
+            for change, name, about in changed[:MOST_CHANGES]:
+                if change == "deleted":
+                    del self.known[name]
+                else:
+                    self.known[name] = about
+            return changed[:MOST_CHANGES]
+
+    def told(self, file):
+        """Takes over a file as users were told of it already."""
+        with self.lock:
+            if len(self.known) < MOST_KNOWN:
+                self.known[file["path"]] = (file["mtime"], file["size"], None)
+
+
+def is_on_its_way(name):
+    """Whether the gateway has not given the file its name yet."""
+    return name.startswith(".prism-") and name.endswith(".new")
+
+
+def is_file(name):
+    try:
+        return stat.S_ISREG(os.lstat(os.path.join(WORKSPACE, name)).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 class Agent:
@@ -215,8 +246,11 @@ class Agent:
             return
         if session is None:
             return
-        for change, path in self.workspace.changes():
-            params = {"type": "prism.file", "session_id": session, "payload": {"change": change, "path": path}}
+        for change, path, about in self.workspace.changes():
+            payload = {"change": change, "path": path}
+            if about:
+                payload.update(mtime=about[0], size=about[1])
+            params = {"type": "prism.file", "session_id": session, "payload": payload}
             # Names need not be text; those that are not cannot be told.
             text = json.dumps({"method": "event", "params": params})
             self.lines.append(text.encode() + b"\n")
@@ -265,6 +299,9 @@ def talk(agent, gateway):
             elif command == b"ack":
                 number, *but = rest.split()
                 lines.acknowledge(int(number), set(but))
+            elif command == b"told":
+                if agent.workspace:
+                    agent.workspace.told(json.loads(rest))
             elif command == b"from" and sender is None:
                 sender = threading.Thread(target=send_lines, args=(int(rest),), daemon=True)
                 sender.start()

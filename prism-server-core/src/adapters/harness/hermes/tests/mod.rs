@@ -2,6 +2,7 @@
 
 mod bridge;
 mod faults;
+mod files;
 mod questions;
 
 use std::{

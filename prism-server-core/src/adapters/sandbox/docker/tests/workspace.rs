@@ -119,3 +119,37 @@ open('/workspace/started', 'w').close()",
     assert_eq!(workspace.list(None, None, 10).await.unwrap().unwrap().entries.len(), 3);
     assert_eq!(workspace.delete(&path("a")).await, Ok(true));
 }
+
+#[tokio::test]
+#[ignore = "needs a Docker Engine with the image of the Hermes agent"]
+async fn docker_large_files_are_written_and_read_in_bounded_memory() {
+    const SIZE: u64 = 256 << 20;
+    let peak = || {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+    };
+    let gateway = Gateway::new();
+    let instance = gateway.run(&request(gateway.program("pass"))).await;
+    let workspace = workspace_of(&gateway, instance.id()).await;
+    write(&workspace, "warm up", "x").await.unwrap();
+    let before = peak();
+    let mut staged = workspace.stage().await.unwrap();
+    let piece = Bytes::from(vec![b'x'; 1 << 20]);
+    for _ in 0..SIZE >> 20 {
+        staged.write(piece.clone()).await.unwrap();
+    }
+    assert_eq!(staged.place(&path("large")).await.unwrap().info.size, SIZE);
+    let opened = workspace.open(&path("large")).await.unwrap().unwrap();
+    let mut pieces = opened.read(1..SIZE);
+    let mut came = pieces.try_next().await.unwrap().unwrap().len() as u64;
+    // Whoever reads slowly holds nobody up.
+    assert!(gateway.sandbox.find(instance.id()).await.unwrap().is_some());
+    assert!(workspace.stat(&path("large")).await.unwrap().is_some());
+    while let Some(piece) = pieces.try_next().await.unwrap() {
+        came += piece.len() as u64;
+    }
+    assert_eq!(came, SIZE - 1);
+    let needed = peak() - before;
+    assert!(needed < SIZE / 4, "{needed} bytes");
+}

@@ -36,7 +36,10 @@ open_enum! {
 #[non_exhaustive]
 pub struct WriteFile {
     /// Where, relative to the root of the workspace, 1 to 1,024 bytes.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024), regex(pattern = r"^[^\u0000\\]+$")))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(min = 1, max = 1024), regex(pattern = r"^[^\u0000\\]+$"))
+    )]
     pub path: String,
     /// What is to be in the file.
     pub content: String,

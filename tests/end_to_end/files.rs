@@ -8,8 +8,8 @@ use prism_client::resources::{FileBody, Files};
 use prism_server_core::Settings;
 use prism_tests::{Answer, Http, PrismServe, ServerOptions, TestServer, answer, scripted};
 use prism_types::{
-    CreateDeployment, DeploymentId, EventPayload, Features, FileChange, FileType, FileWritten, RunStatus, Skill,
-    WriteFile,
+    CreateDeployment, DeploymentId, EventPayload, Features, FileChange, FileType, FileWritten, RunStatus,
+    Skill, WriteFile,
 };
 use serde_json::json;
 
@@ -103,8 +103,8 @@ async fn the_agent_and_its_users_see_the_same_files() {
     let server = TestServer::start().await;
     let skill = "---\nname: notes\ndescription: How to take notes\n---\n# Notes\n";
     let script = "token \"[{{skills}}]\"\nread brief.txt\nwrite answer.txt Done.";
-    let request =
-        CreateDeployment::new("cus_1", "Agent", scripted(script)).skill(Skill::file("notes", "skills/notes.md"));
+    let request = CreateDeployment::new("cus_1", "Agent", scripted(script))
+        .skill(Skill::file("notes", "skills/notes.md"));
     let id = server.deploy_request(request).await;
     let deployment = server.client().deployment(&id);
     deployment.files().write("skills/notes.md", skill).await.unwrap();
@@ -133,7 +133,10 @@ async fn ranges_and_entity_tags_do_what_http_says() {
         assert!(tag.starts_with('"') && tag.ends_with('"'), "a strong tag: {tag}");
 
         let whole = plain.read("a.txt", &[]).await;
-        assert_eq!((whole.status, whole.header("accept-ranges"), whole.header("etag")), (200, "bytes", &*tag));
+        assert_eq!(
+            (whole.status, whole.header("accept-ranges"), whole.header("etag")),
+            (200, "bytes", &*tag)
+        );
         for (range, content_range, bytes) in [
             ("bytes=0-0", "bytes 0-0/10", "0"),
             ("bytes=7-", "bytes 7-9/10", "789"),
@@ -189,12 +192,27 @@ async fn a_browser_saves_a_file_and_runs_nothing_of_it() {
         ("a.html", "application/octet-stream", "attachment; filename=\"a.html\""),
         ("a.svg", "application/octet-stream", "attachment; filename=\"a.svg\""),
         ("d/a.png", "image/png", "attachment; filename=\"a.png\""),
-        ("%C3%BC.md", "text/markdown; charset=utf-8", "attachment; filename=\"_.md\"; filename*=UTF-8''%C3%BC.md"),
-        ("a%0D%0Ab%22", "application/octet-stream", "attachment; filename=\"a__b_\"; filename*=UTF-8''a%0D%0Ab%22"),
+        (
+            "%C3%BC.md",
+            "text/markdown; charset=utf-8",
+            "attachment; filename=\"_.md\"; filename*=UTF-8''%C3%BC.md",
+        ),
+        (
+            "a%0D%0Ab%22",
+            "application/octet-stream",
+            "attachment; filename=\"a__b_\"; filename*=UTF-8''a%0D%0Ab%22",
+        ),
     ] {
-        assert_eq!(plain.write(path, &[("content-type", "text/html")], "<script>").await.status, 200, "{path}");
+        assert_eq!(
+            plain.write(path, &[("content-type", "text/html")], "<script>").await.status,
+            200,
+            "{path}"
+        );
         let read = plain.read(path, &[]).await;
-        assert_eq!((read.header("content-type"), read.header("content-disposition")), (content_type, disposition));
+        assert_eq!(
+            (read.header("content-type"), read.header("content-disposition")),
+            (content_type, disposition)
+        );
         assert_eq!(read.header("x-content-type-options"), "nosniff");
         assert_eq!(read.header("content-security-policy"), "default-src 'none'; sandbox");
         assert_eq!(read.header("cache-control"), "private, no-cache");
@@ -224,7 +242,10 @@ async fn a_file_in_json_is_text_or_base64() {
         (json!({"path": "../a", "content": "x"}), "$.path: must be a path inside the workspace"),
         (json!({"path": "a", "content": 7}), "$.content: must be a string"),
         (json!({"path": "a", "content": "AAH/x", "encoding": "base64"}), "$.content: must be base64"),
-        (json!({"path": "a", "content": "x", "encoding": "latin1"}), "$.encoding: must be `utf-8` or `base64`"),
+        (
+            json!({"path": "a", "content": "x", "encoding": "latin1"}),
+            "$.encoding: must be `utf-8` or `base64`",
+        ),
         (json!({"path": "a", "content": "x", "mode": 7}), "$.mode: is not a known field"),
     ] {
         let refused = put(body).await;
@@ -283,7 +304,17 @@ async fn no_path_leads_out_of_the_workspace() {
             // These are the root, or a directory with a slash behind it, where a directory is meant.
             let is_directory = ["", ".", "/", "a/"].contains(path);
             let listed = plain.send("GET", &format!("?path={path}"), &[], "").await.status;
-            assert_eq!(listed, if !is_directory { 400 } else if *path == "a/" { 404 } else { 200 }, "{path}");
+            assert_eq!(
+                listed,
+                if !is_directory {
+                    400
+                } else if *path == "a/" {
+                    404
+                } else {
+                    200
+                },
+                "{path}"
+            );
         }
         assert_eq!(plain.send("GET", "", &[], "").await.body["entries"], json!([]), "nothing was made");
         for method in ["GET", "DELETE"] {
@@ -316,7 +347,8 @@ async fn links_that_an_agent_made_lead_nowhere() {
         }
     }
     let listed = plain.send("GET", "", &[], "").await.body;
-    let kinds: BTreeSet<_> = listed["entries"].as_array().unwrap().iter().map(|e| e["type"].to_string()).collect();
+    let kinds: BTreeSet<_> =
+        listed["entries"].as_array().unwrap().iter().map(|e| e["type"].to_string()).collect();
     assert_eq!(kinds, BTreeSet::from(["\"other\"".to_owned()]));
     for path in ["dir", "link", "up", "pipe"] {
         assert_eq!(plain.send("DELETE", &format!("?path={path}"), &[], "").await.status, 200, "{path}");
@@ -329,7 +361,8 @@ async fn links_that_an_agent_made_lead_nowhere() {
 async fn limits_hold_at_the_limit_and_one_past_it() {
     let mut settings = Settings::default();
     settings.largest_file = 100_000;
-    let server = TestServer::with(ServerOptions { settings, on_disk: true, ..ServerOptions::default() }).await;
+    let server =
+        TestServer::with(ServerOptions { settings, on_disk: true, ..ServerOptions::default() }).await;
     let id = server.deploy("say Hi").await;
     let (plain, files) = (Plain::new(&server, &id), server.client().deployment(&id).files());
     let pieces = |bytes: usize| {
@@ -421,7 +454,9 @@ async fn of_many_that_make_a_file_at_once_one_does() {
 #[tokio::test]
 async fn a_deployment_that_is_not_ready_has_no_files_yet() {
     let server = TestServer::start().await;
-    for (script, word) in [("provision delay 3600s", "provisioning"), ("provision fail boom It broke.", "in error")] {
+    for (script, word) in
+        [("provision delay 3600s", "provisioning"), ("provision fail boom It broke.", "in error")]
+    {
         let created = server.http().post("/v1/deployments", &prism_tests::scripted_body(script)).await.body;
         let id: DeploymentId = created["deployment_id"].as_str().unwrap().parse().unwrap();
         if word == "in error" {
@@ -445,7 +480,12 @@ async fn a_deployment_that_is_not_ready_has_no_files_yet() {
 async fn changes_by_users_are_told_when_the_feature_is_on() {
     let server = TestServer::start().await;
     let reference = "sec_canary".parse().unwrap();
-    server.plane.admin().set_secret(&server.account.tenant.id, &reference, &"canary-7f3a9c1e".into()).await.unwrap();
+    server
+        .plane
+        .admin()
+        .set_secret(&server.account.tenant.id, &reference, &"canary-7f3a9c1e".into())
+        .await
+        .unwrap();
     for told in [true, false] {
         let request = CreateDeployment::new("cus_1", "Agent", scripted("say Hi"))
             .secret("CANARY", "sec_canary".parse().unwrap())

@@ -97,8 +97,8 @@ enum Command {
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::List { deployment, path, limit, server, output } => {
-            let entries =
-                server.with(async |client| list(&client.deployment(&deployment).files(), &path, limit).await)?;
+            let entries = server
+                .with(async |client| list(&client.deployment(&deployment).files(), &path, limit).await)?;
             output.print(&entries, |entries| many(entries))
         }
         Command::Get { deployment, path, to, server } => {
@@ -117,7 +117,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             let deleted = server.with(async |client| {
                 Ok(client.deployment(&deployment).files().delete(path).await?.into_inner())
             })?;
-            output.print(&deleted, |deleted: &DeletedFile| format!("{} is deleted", output::harmless(&deleted.path)))
+            output.print(&deleted, |deleted: &DeletedFile| {
+                format!("{} is deleted", output::harmless(&deleted.path))
+            })
         }
     }
 }
@@ -174,7 +176,9 @@ impl<'a> Place<'a> {
     fn write(&mut self, piece: &[u8]) -> Result<(), Failure> {
         match self {
             Self::Output => io::stdout().lock().write_all(piece).map_err(|error| Failure::output(&error)),
-            Self::File { file, to, .. } => file.write_all(piece).map_err(|error| failed(to, "written", &error)),
+            Self::File { file, to, .. } => {
+                file.write_all(piece).map_err(|error| failed(to, "written", &error))
+            }
         }
     }
 

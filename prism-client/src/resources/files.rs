@@ -168,7 +168,8 @@ impl ReadFileCall {
     pub async fn send(mut self) -> Result<FileContent, Error> {
         let (operation, patience) = (self.call.operation(), self.call.timeout());
         self.call.set_timeout(None);
-        let answer = within(patience, self.call.exchange()).await.map_err(|error| error.during(&operation))?;
+        let answer =
+            within(patience, self.call.exchange()).await.map_err(|error| error.during(&operation))?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let pieces = answer.bytes_stream().map_err(Error::transport);
         Ok(FileContent { operation, patience, status, headers, pieces: Box::pin(pieces) })

@@ -22,9 +22,7 @@ pub use deployments::{
     CreateDeploymentCall, DeleteDeploymentCall, DeploymentHandle, Deployments, GetDeploymentCall,
     ListDeploymentsCall, UpdateDeploymentCall,
 };
-pub use files::{
-    DeleteFileCall, FileBody, FileContent, Files, ListFilesCall, ReadFileCall, WriteFileCall,
-};
+pub use files::{DeleteFileCall, FileBody, FileContent, Files, ListFilesCall, ReadFileCall, WriteFileCall};
 pub use messages::{Messages, SendMessageCall};
 pub use runs::{CancelRunCall, GetRunCall, ListRunsCall, Runs};
 pub use skills::{ListSkillsCall, Skills};

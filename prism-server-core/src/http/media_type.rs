@@ -57,7 +57,9 @@ mod tests {
         assert!(KNOWN.is_sorted_by_key(|(extension, _)| extension));
         assert_eq!(of("a/b.PNG"), "image/png");
         assert_eq!(of("notes.md"), "text/markdown; charset=utf-8");
-        for name in ["a.html", "a.htm", "a.svg", "a.js", "a.xml", "a.css", "a.xhtml", "a", ".png.", "", "a.b.c"] {
+        for name in
+            ["a.html", "a.htm", "a.svg", "a.js", "a.xml", "a.css", "a.xhtml", "a", ".png.", "", "a.b.c"]
+        {
             assert_eq!(of(name), "application/octet-stream", "{name}");
         }
     }

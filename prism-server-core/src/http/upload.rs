@@ -56,9 +56,10 @@ impl Upload {
 
     /// The pieces as a stream.
     pub(crate) fn into_stream(self) -> impl Stream<Item = Result<Bytes>> + Send {
-        stream::try_unfold(self, |mut upload| async move {
-            Ok(upload.next().await?.map(|piece| (piece, upload)))
-        })
+        stream::try_unfold(
+            self,
+            |mut upload| async move { Ok(upload.next().await?.map(|piece| (piece, upload))) },
+        )
     }
 
     async fn more(&mut self) -> Result<Option<Bytes>> {

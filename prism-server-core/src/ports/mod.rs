@@ -29,9 +29,7 @@ pub use store::{
     AppendListener, Commit, DeliveryQuery, DeploymentFilter, Expiring, ListQuery, Store, StoreError,
     StoreResult, WebhookQueue, Write,
 };
-pub use workspace::{
-    ByteStream, FileInfo, FirstNames, Listing, OpenFile, PlacedFile, StagedFile, Workspace,
-};
+pub use workspace::{ByteStream, FileInfo, FirstNames, Listing, OpenFile, PlacedFile, StagedFile, Workspace};
 
 /// A boxed future, so that the ports can be trait objects.
 pub type BoxFuture<'a, T> = futures::future::BoxFuture<'a, T>;

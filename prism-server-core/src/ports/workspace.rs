@@ -26,10 +26,7 @@ pub trait Workspace: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the path leads through something that is no directory, or the workspace is gone.
-    fn stat<'a>(
-        &'a self,
-        path: &'a WorkspacePath,
-    ) -> BoxFuture<'a, Result<Option<FileInfo>, SandboxError>>;
+    fn stat<'a>(&'a self, path: &'a WorkspacePath) -> BoxFuture<'a, Result<Option<FileInfo>, SandboxError>>;
 
     /// The first entries of a directory, by the bytes of their names, after a name; `None` when there is no such
     /// directory. `directory`: `None` is the root. Entries that no [`WorkspacePath`] can name are left out.
@@ -88,10 +85,8 @@ pub trait StagedFile: Send + 'static {
     ///
     /// # Errors
     /// When something else than a regular file is there or on the way, a limit is passed, or the workspace is gone.
-    fn place<'a>(
-        self: Box<Self>,
-        path: &'a WorkspacePath,
-    ) -> BoxFuture<'a, Result<PlacedFile, SandboxError>>;
+    fn place<'a>(self: Box<Self>, path: &'a WorkspacePath)
+    -> BoxFuture<'a, Result<PlacedFile, SandboxError>>;
 }
 
 /// What is known of an entry without reading it.

@@ -177,7 +177,9 @@ impl<'a> Place<'a> {
         let found = sandboxes.workspace(&deployment.instance_id).await.map_err(refused)?;
         let workspace = match found {
             Some(workspace) => workspace,
-            None if harness.is_resident() => return Err(unavailable("The workspace is being made. Try again.")),
+            None if harness.is_resident() => {
+                return Err(unavailable("The workspace is being made. Try again."));
+            }
             None => make(core, sandboxes, &deployment).await?,
         };
         Ok(Self { deployment, spec, harness, workspace })
@@ -241,7 +243,9 @@ fn refused(error: SandboxError) -> Error {
             let message = format!("The agent has set permissions that do not allow this with `{path}`.");
             Error::new(ErrorKind::Invalid, message)
         }
-        SandboxError::Limit(limit) => Error::new(ErrorKind::TooLarge, format!("Nothing was written: {limit}.")),
+        SandboxError::Limit(limit) => {
+            Error::new(ErrorKind::TooLarge, format!("Nothing was written: {limit}."))
+        }
         SandboxError::NoRoom => unavailable("The workspace has no room left. Delete files, then try again."),
         SandboxError::Gone => unavailable("The workspace is being made again. Try again."),
         SandboxError::Unavailable(cause) => {
@@ -286,7 +290,8 @@ impl Desk {
     fn transfer(self: &Arc<Self>) -> Result<Transfer> {
         let permit = self.transfers.clone().try_acquire_owned().map_err(|_| {
             let most = limits::FILE_TRANSFERS;
-            let message = format!("{most} files of the deployment are on their way, which is the most. Try again.");
+            let message =
+                format!("{most} files of the deployment are on their way, which is the most. Try again.");
             Error::new(ErrorKind::RateLimited, message).retry_after(Duration::from_secs(1))
         })?;
         Ok(Transfer { _desk: self.clone(), _permit: permit })
@@ -311,7 +316,10 @@ mod tests {
         let mut transfers: Vec<_> =
             (0..limits::FILE_TRANSFERS).map(|_| desks.of(&one).transfer().unwrap()).collect();
         let refused = desks.of(&one).transfer().err().unwrap();
-        assert_eq!((refused.kind(), refused.retry_hint()), (ErrorKind::RateLimited, Some(Duration::from_secs(1))));
+        assert_eq!(
+            (refused.kind(), refused.retry_hint()),
+            (ErrorKind::RateLimited, Some(Duration::from_secs(1)))
+        );
         assert!(desks.of(&other).transfer().is_ok(), "another deployment has its own");
         transfers.pop();
         assert!(desks.of(&one).transfer().is_ok());

@@ -152,7 +152,10 @@ pub async fn what_is_staged_is_placed_and_read_back_in_ranges(sandbox: &dyn Sand
         let expected = &large[start as usize..end as usize];
         assert!(pieces.concat() == expected, "bytes {start} to {end} are read");
     }
-    assert!(workspace.open(&path("none")).await.expect("it is looked for").is_none(), "there is no such file");
+    assert!(
+        workspace.open(&path("none")).await.expect("it is looked for").is_none(),
+        "there is no such file"
+    );
     assert!(workspace.open(&path("no/such/file")).await.expect("it is looked for").is_none());
     remove(sandbox, &id).await;
 }

@@ -10,7 +10,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use prism_types::{DeletedFile, FileEncoding, FileEntry, FileList, FileType, FileWritten, Problem, Timestamp};
+use prism_types::{
+    DeletedFile, FileEncoding, FileEntry, FileList, FileType, FileWritten, Problem, Timestamp,
+};
 use serde_json::Value;
 
 use super::{Call, Shared, deployment_id, error::Answer};
@@ -123,7 +125,8 @@ pub(super) async fn write(
             return Err(Error::invalid(vec![Problem::new("query.path", message)]).into());
         }
         Some(path) => {
-            let declared = change.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+            let declared =
+                change.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
             let declared = declared.and_then(|length| length.parse().ok());
             let upload = Upload::new(change.take_body(), core.settings.largest_file, declared)?;
             (path, upload.into_stream().left_stream())

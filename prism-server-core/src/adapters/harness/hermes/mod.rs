@@ -74,8 +74,7 @@ use crate::{
     domain::workspace::WorkspacePath,
     ports::{
         AgentSetup, BoxFuture, Harness, HarnessError, HarnessEvent, HarnessStep, OutsideChange, Preparation,
-        Program,
-        RunInput, SandboxError, StepStream,
+        Program, RunInput, SandboxError, StepStream,
     },
 };
 

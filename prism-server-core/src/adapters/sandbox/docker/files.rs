@@ -148,7 +148,11 @@ impl Found {
 }
 
 /// Follows a path step by step.
-pub(super) async fn walk(engine: &Engine, container: &str, path: &WorkspacePath) -> Result<Found, SandboxError> {
+pub(super) async fn walk(
+    engine: &Engine,
+    container: &str,
+    path: &WorkspacePath,
+) -> Result<Found, SandboxError> {
     for (directories, directory) in parents(path).enumerate() {
         match look(engine, container, directory).await? {
             Entry::Directory { .. } => {}

@@ -26,9 +26,7 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{
-    Turns,
-    archive,
-    command,
+    Turns, archive, command,
     container::{self, WORKSPACE},
     engine::{Engine, Failure},
     files::{Entry, absolute, failed, parents, walk},
@@ -112,10 +110,7 @@ impl DockerWorkspace {
 }
 
 impl Workspace for DockerWorkspace {
-    fn stat<'a>(
-        &'a self,
-        path: &'a WorkspacePath,
-    ) -> BoxFuture<'a, Result<Option<FileInfo>, SandboxError>> {
+    fn stat<'a>(&'a self, path: &'a WorkspacePath) -> BoxFuture<'a, Result<Option<FileInfo>, SandboxError>> {
         async move { self.look(&self.container().await?, path).await }.boxed()
     }
 
@@ -137,8 +132,7 @@ impl Workspace for DockerWorkspace {
             };
             let mut entries = Entries::new(after, limit);
             // The place itself is not followed should it be a link by now.
-            let find =
-                ["/usr/bin/find", "-P", &place, "-mindepth", "1", "-maxdepth", "1", "-printf", FORMAT];
+            let find = ["/usr/bin/find", "-P", &place, "-mindepth", "1", "-maxdepth", "1", "-printf", FORMAT];
             command::run(&self.engine, &container, "list the directory", &find, |part| entries.push(part))
                 .await?;
             Ok(Some(entries.finish()))
@@ -274,7 +268,8 @@ fn entry(line: &str) -> Option<(&str, FileInfo)> {
 
 /// The first nine digits of a fraction.
 pub(super) fn nanoseconds(fraction: &str) -> Option<u32> {
-    let digits: String = fraction.chars().take_while(char::is_ascii_digit).chain("000000000".chars()).collect();
+    let digits: String =
+        fraction.chars().take_while(char::is_ascii_digit).chain("000000000".chars()).collect();
     digits[..9].parse().ok()
 }
 
@@ -309,7 +304,8 @@ impl OpenFile for Content {
     /// The command follows the path once more. So it is looked whether the file is still the same, before the last piece
     /// is handed on.
     fn read(self: Box<Self>, range: Range<u64>) -> ByteStream {
-        let reading = Reading { content: *self, place: range.start, end: range.end, output: None, last: None };
+        let reading =
+            Reading { content: *self, place: range.start, end: range.end, output: None, last: None };
         stream::unfold(Some(reading), |reading| async {
             let mut reading = reading?;
             match reading.next().await {
@@ -394,8 +390,7 @@ impl StagedFile for Staged {
             let engine = &self.workspace.engine;
             let container = self.workspace.container().await?;
             let found = walk(engine, &container, path).await?;
-            let change =
-                if found.file(path)?.is_some() { FileChange::Modified } else { FileChange::Created };
+            let change = if found.file(path)?.is_some() { FileChange::Modified } else { FileChange::Created };
             let directories: Vec<_> = parents(path).collect();
             let there = directories[..found.directories].last().copied().unwrap_or_default();
             let parent = directories.last().copied().unwrap_or_default();
@@ -498,9 +493,15 @@ mod tests {
             assert!(entries.push(part));
         }
         let listing = entries.finish();
-        let told: Vec<_> =
-            listing.entries.iter().map(|(name, info)| (name.as_str(), info.kind.as_str(), info.size)).collect();
-        assert_eq!(told, [("a b", "file", 3), ("dir", "directory", 0), ("link", "other", 0), ("pipe", "other", 0)]);
+        let told: Vec<_> = listing
+            .entries
+            .iter()
+            .map(|(name, info)| (name.as_str(), info.kind.as_str(), info.size))
+            .collect();
+        assert_eq!(
+            told,
+            [("a b", "file", 3), ("dir", "directory", 0), ("link", "other", 0), ("pipe", "other", 0)]
+        );
         let time = listing.entries[0].1.modified.duration_since(UNIX_EPOCH).unwrap();
         assert_eq!(time, Duration::new(1_700_000_000, 123_456_789));
         assert!(!listing.more);

@@ -16,10 +16,7 @@ use crate::{
 };
 
 impl ports::Workspace for MemoryInstance {
-    fn stat<'a>(
-        &'a self,
-        path: &'a WorkspacePath,
-    ) -> BoxFuture<'a, Result<Option<FileInfo>, SandboxError>> {
+    fn stat<'a>(&'a self, path: &'a WorkspacePath) -> BoxFuture<'a, Result<Option<FileInfo>, SandboxError>> {
         self.with_workspace(|workspace| {
             workspace.check_way(path)?;
             let file = workspace.files.get(path.as_str()).map(MemoryFile::info);

@@ -56,10 +56,7 @@ impl ProcessWorkspace {
 }
 
 impl Workspace for ProcessWorkspace {
-    fn stat<'a>(
-        &'a self,
-        path: &'a WorkspacePath,
-    ) -> BoxFuture<'a, Result<Option<FileInfo>, SandboxError>> {
+    fn stat<'a>(&'a self, path: &'a WorkspacePath) -> BoxFuture<'a, Result<Option<FileInfo>, SandboxError>> {
         let path = path.clone();
         self.with_workspace(move |workspace| {
             let (directories, name) = files::split(&path);
@@ -343,4 +340,3 @@ fn written(what: &'static str) -> impl Fn(io::Error) -> SandboxError {
         _ => failed(what, error),
     }
 }
-

@@ -56,7 +56,9 @@ async fn docker_users_stay_in_the_workspace_whatever_links_are_in_it() {
 #[ignore = "needs a Docker Engine with the image of the Hermes agent"]
 async fn docker_workspaces_outlive_their_programs() {
     let gateway = Gateway::new();
-    let request = request(gateway.program("open('/workspace/a', 'w').write('agents'); open('/workspace/started', 'w').close()"));
+    let request = request(
+        gateway.program("open('/workspace/a', 'w').write('agents'); open('/workspace/started', 'w').close()"),
+    );
     let instance = gateway.run(&request).await;
     file(&instance, "started").await;
     gateway.kill(instance.id()).await;
@@ -68,7 +70,11 @@ async fn docker_workspaces_outlive_their_programs() {
     let names: Vec<_> = listed.entries.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["a", "dir", "started"]);
     assert_eq!(workspace.delete(&path("a")).await, Ok(true));
-    assert_eq!(gateway.sandbox.find(instance.id()).await.unwrap().map(|_| ()), None, "nobody takes it for the agent");
+    assert_eq!(
+        gateway.sandbox.find(instance.id()).await.unwrap().map(|_| ()),
+        None,
+        "nobody takes it for the agent"
+    );
     // What stands for the dead container is not in the way of the next one, nor of a removal.
     let again = gateway.run(&request).await;
     file(&again, "started").await;

@@ -35,7 +35,8 @@ async fn users_stay_in_the_workspace_whatever_links_are_in_it() {
     let shell = |id: InstanceId, script: String| {
         let directory = bench.path(&id).join("workspace");
         async move {
-            let command = std::process::Command::new("/bin/sh").args(["-euc", &script]).current_dir(directory).status();
+            let command =
+                std::process::Command::new("/bin/sh").args(["-euc", &script]).current_dir(directory).status();
             assert!(command.unwrap().success());
         }
         .boxed()
@@ -60,10 +61,7 @@ async fn a_path_that_changes_all_the_time_leads_users_nowhere_else() {
     let workspace = workspace_of(&bench, instance.id()).await;
     for _ in 0..300 {
         let placed = write(&workspace, "dir/a", "mine").await;
-        assert!(
-            matches!(placed, Ok(_) | Err(SandboxError::NotAFile(_) | SandboxError::Gone)),
-            "{placed:?}"
-        );
+        assert!(matches!(placed, Ok(_) | Err(SandboxError::NotAFile(_) | SandboxError::Gone)), "{placed:?}");
         let read = read(&workspace, "dir/a").await;
         assert!(read.as_ref().map_or(true, |content| content.as_deref() != Some(b"secret")), "{read:?}");
         let listed = workspace.list(Some(&path("dir")), None, 10).await;
@@ -86,7 +84,8 @@ async fn a_socket_is_listed_and_deleted_and_not_read() {
     assert_eq!(read(&workspace, "socket").await.err(), refused);
     assert_eq!(write(&workspace, "socket", "x").await.err(), refused);
     let listed = workspace.list(None, None, 10).await.unwrap().unwrap();
-    let kinds: Vec<_> = listed.entries.iter().map(|(name, info)| (name.as_str(), info.kind.as_str())).collect();
+    let kinds: Vec<_> =
+        listed.entries.iter().map(|(name, info)| (name.as_str(), info.kind.as_str())).collect();
     assert_eq!(kinds, [("socket", "other")]);
     assert_eq!(workspace.delete(&path("socket")).await, Ok(true));
 }

@@ -64,12 +64,13 @@ pub trait Workspace: Send + Sync + 'static {
     fn delete<'a>(&'a self, path: &'a WorkspacePath) -> BoxFuture<'a, Result<bool, SandboxError>>;
 }
 
-/// A file that is read. It stays the same file when another one is put in its place.
+/// A file that is read: the one that was opened, or none when that is not there any more.
 pub trait OpenFile: Send + 'static {
     /// What it was when it was opened.
     fn info(&self) -> &FileInfo;
 
-    /// Its bytes in a range that lies within its size. The stream fails when the file became shorter.
+    /// Its bytes in a range that lies within its size. The stream fails when the file became shorter, or when it is not
+    /// the same any more.
     fn read(self: Box<Self>, range: Range<u64>) -> ByteStream;
 }
 

@@ -5,8 +5,7 @@
 //! could tell of a file that never was.
 //!
 //! Changes of one deployment are placed one after the other, each with its conditions, its event and its entry of the
-//! audit log. What is uploaded
-//! is staged before that, for as long as it takes.
+//! audit log. What is uploaded is staged before that, for as long as it takes.
 
 use std::{
     collections::HashMap,

@@ -95,7 +95,9 @@ pub(super) async fn read(
     }
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
     let transfer = opened.transfer;
-    let pieces = opened.file.read(range).map(move |piece| {
+    // A body that ends before its length is broken off: a slow reader does not hold up a shutdown.
+    let pieces = opened.file.read(range).take_until(core.shutdown.clone().cancelled_owned());
+    let pieces = pieces.map(move |piece| {
         let _until_the_end = &transfer;
         piece.map_err(|error| {
             tracing::warn!(%error, "a file was not sent to its end");

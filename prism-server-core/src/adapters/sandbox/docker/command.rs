@@ -56,6 +56,12 @@ pub(super) async fn run(
     if errors.contains("No space left on device") || errors.contains("Disk quota exceeded") {
         return Err(SandboxError::NoRoom);
     }
+    if errors.contains("Permission denied") {
+        let path = command.last().copied().unwrap_or_default();
+        return Err(SandboxError::Denied(
+            path.trim_start_matches(container::WORKSPACE).trim_matches('/').to_owned(),
+        ));
+    }
     Err(SandboxError::Failed(format!("{doing}: {}", errors.trim_end())))
 }
 

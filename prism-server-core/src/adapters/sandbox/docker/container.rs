@@ -19,6 +19,8 @@ pub(super) const OWNER: &str = "prism.owner";
 /// The label with the id of the instance.
 pub(super) const INSTANCE: &str = "prism.instance";
 const DEPLOYMENT: &str = "prism.deployment";
+/// The label with the identity of the gateway on a container that is no agent's, so that nobody takes it for one.
+pub(super) const KEEPER: &str = "prism.files";
 
 /// How long the container lives that stands for a dead one: as long as any transfer may take.
 const KEEPER_SECONDS: u64 = 60 * 60;
@@ -55,9 +57,8 @@ pub(super) fn keeper(id: &InstanceId) -> String {
 }
 
 /// What the engine is told of that container. It has the workspace and nothing else, does nothing, and goes by itself.
-/// It has another label of its owner than agents have, for it is none.
 pub(super) fn keeper_specification(owner: &str, image: &str, id: &InstanceId) -> ContainerCreateBody {
-    let labels = [("prism.files", owner), (INSTANCE, id.as_str())];
+    let labels = [(KEEPER, owner), (INSTANCE, id.as_str())];
     ContainerCreateBody {
         image: Some(image.to_owned()),
         entrypoint: Some(vec!["/bin/sleep".to_owned()]),

@@ -146,10 +146,9 @@ impl Engine {
             self.call("inspect the container", |docker| docker.inspect_container(name, None)).await;
         Ok(found(inspected)?.map(|container| Container {
             id: container.id.unwrap_or_default(),
-            owner: container
-                .config
-                .and_then(|config| config.labels)
-                .and_then(|labels| labels.get(container::OWNER).cloned()),
+            owner: container.config.and_then(|config| config.labels).and_then(|labels| {
+                labels.get(container::OWNER).or_else(|| labels.get(container::KEEPER)).cloned()
+            }),
             running: container.state.and_then(|state| state.running).unwrap_or(false),
         }))
     }

@@ -199,10 +199,20 @@ impl DockerSandbox {
 
     async fn make(&self, request: &SandboxRequest) -> Result<String, SandboxError> {
         let image = self.image_of(request)?;
-        self.engine.remove_container(&container::keeper(&request.instance_id)).await?;
+        self.remove_keeper(&request.instance_id).await?;
         self.make_volumes(request).await?;
         let specification = container::specification(&self.owner, image, &self.limits, request);
         Ok(self.engine.start(&container::name(&request.instance_id), specification).await?)
+    }
+
+    /// Removes the container that stands for a dead one.
+    async fn remove_keeper(&self, id: &InstanceId) -> Result<(), SandboxError> {
+        match self.engine.container(&container::keeper(id)).await? {
+            Some(keeper) if keeper.owner.as_ref() == Some(&self.owner) => {
+                self.engine.remove_container(&keeper.id).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Follows the engine's events once there is a listener and a runtime to do it in.
@@ -277,7 +287,7 @@ impl Sandbox for DockerSandbox {
         async move {
             let turn = self.turns.of(id);
             let _turn = turn.lock().await;
-            self.engine.remove_container(&container::keeper(id)).await?;
+            self.remove_keeper(id).await?;
             let found = self.engine.container(&container::name(id)).await?;
             if let Some(found) = found.filter(|found| found.owner.as_ref() == Some(&self.owner)) {
                 self.removals.note(found.id.clone());

@@ -1,8 +1,8 @@
 //! The workspace of a container, as users of the agent see it.
 //!
 //! While the agent's container lives, it is used: the engine's archive calls for what is written, and commands of the
-//! image for the rest. When it is dead, a container that does nothing takes
-//! its place for a while: it has the workspace and nothing else.
+//! image for the rest. When it is dead, a container that does nothing takes its place for a while: it has the workspace
+//! and nothing else.
 //!
 //! Paths are followed as for the [files](super::files) that the gateway itself reads: step by step, and no link is. What an
 //! agent puts in the way between two steps leads to what it can reach anyway, and never to the machine's files.
@@ -76,10 +76,12 @@ impl DockerWorkspace {
             return Err(SandboxError::Gone);
         }
         let name = container::keeper(&self.id);
-        match self.engine.container(&name).await? {
-            Some(keeper) if keeper.running => return Ok(keeper.id),
-            Some(keeper) => self.engine.remove_container(&keeper.id).await?,
-            None => {}
+        let found = self.engine.container(&name).await?;
+        if let Some(keeper) = found.filter(|found| found.owner.as_ref() == Some(&self.owner)) {
+            if keeper.running {
+                return Ok(keeper.id);
+            }
+            self.engine.remove_container(&keeper.id).await?;
         }
         let specification = container::keeper_specification(&self.owner, &self.image, &self.id);
         Ok(self.engine.start(&name, specification).await?)

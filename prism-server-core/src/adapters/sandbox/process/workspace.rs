@@ -76,13 +76,16 @@ impl Workspace for ProcessWorkspace {
         self.with_workspace(move |workspace| {
             let place = path.as_ref().map_or(".", WorkspacePath::as_str);
             let opened = beneath(workspace, place, OFlags::RDONLY | OFlags::DIRECTORY);
+            let unlisted = |error| match error {
+                Errno::NOENT => SandboxError::Gone,
+                error => failed(format_args!("{place} cannot be listed"), error),
+            };
             let opened = match &path {
                 Some(path) => existing(path, opened)?,
-                None => Some(opened.map_err(|error| failed("the workspace cannot be listed", error))?),
+                None => Some(opened.map_err(unlisted)?),
             };
             let Some(opened) = opened else { return Ok(None) };
-            let listed = list(&opened, after.as_deref(), limit);
-            listed.map(Some).map_err(|error| failed(format_args!("{place} cannot be listed"), error))
+            list(&opened, after.as_deref(), limit).map(Some).map_err(unlisted)
         })
     }
 
@@ -107,7 +110,7 @@ impl Workspace for ProcessWorkspace {
             if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
                 return Err(SandboxError::NotAFile(path.to_string()));
             }
-            let opened = Content { path, info: info(&stat), file: Arc::new(File::from(file)) };
+            let opened = Content { info: info(&stat), file: Arc::new(File::from(file)) };
             Ok(Some(Box::new(opened) as Box<dyn OpenFile>))
         })
     }
@@ -201,7 +204,6 @@ fn info(stat: &Stat) -> FileInfo {
 }
 
 struct Content {
-    path: WorkspacePath,
     info: FileInfo,
     file: Arc<File>,
 }
@@ -235,10 +237,7 @@ impl OpenFile for Content {
                     let next = start + piece.len() as u64;
                     Some((Ok(piece), Some((content, next..end))))
                 }
-                Err(error) => {
-                    tracing::debug!(path = %content.path, %error, "a file was not read to its end");
-                    Some((Err(error), None))
-                }
+                Err(error) => Some((Err(error), None)),
             }
         })
         .boxed()

@@ -47,6 +47,8 @@ enum Command {
     Skills(remote::skills::Arguments),
     Audit(remote::audit::Arguments),
     Webhooks(remote::webhooks::Arguments),
+    Tools(remote::tools::Arguments),
+    Mcp(remote::mcp::Arguments),
 }
 
 /// Reads the command line, does what it says, and tells how it went.
@@ -80,6 +82,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Skills(arguments) => remote::skills::run(arguments),
         Command::Audit(arguments) => remote::audit::run(arguments),
         Command::Webhooks(arguments) => remote::webhooks::run(arguments),
+        Command::Tools(arguments) => remote::tools::run(arguments),
+        Command::Mcp(arguments) => remote::mcp::run(arguments),
     }
 }
 

@@ -134,6 +134,50 @@ fn files_are_put_listed_gotten_and_deleted() {
 }
 
 #[test]
+fn skills_tools_and_mcp_servers_are_changed_one_by_one() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let deployment = server.deployment("tool shell {} => 1");
+    let markdown = "---\nname: notes\ndescription: How to take notes\n---\n# Notes\n";
+    let mut add = server.client(&["skills", "add", &deployment, "notes", "--content", "-", "-o", "json"]);
+    let added: Value = serde_json::from_str(&run_with_input(&mut add, markdown).ok()).unwrap();
+    let skill = added["skill_id"].as_str().unwrap();
+    let shown = run(&mut server.client(&["skills", "get", &deployment, skill])).ok();
+    assert!(
+        shown.contains("How to take notes") && shown.trim_end().ends_with(markdown.trim_end()),
+        "{shown}"
+    );
+    let file = data.path().join("SKILL.md");
+    std::fs::write(&file, markdown.replace("How to take", "How not to take")).unwrap();
+    let mut update = server.client(&["skills", "update", &deployment, skill, "--content"]);
+    assert!(run(update.arg(&file)).ok().contains("How not to take notes"));
+    assert!(run(&mut server.client(&["skills", "update", &deployment, skill])).ok().contains("ready"));
+    run(&mut server.client(&["skills", "remove", &deployment, skill])).ok();
+    assert!(run(&mut server.client(&["skills", "get", &deployment, skill])).failed(1).contains("404"));
+    let error = run(&mut server.client(&["skills", "add", &deployment, "notes"])).failed(2);
+    assert!(error.contains("--content, --url or --path"), "{error}");
+
+    run(&mut server.client(&["tools", "disable", &deployment, "shell"])).ok();
+    let listed = run(&mut server.client(&["tools", "list", &deployment])).ok();
+    let shell = listed.lines().find(|line| line.contains("shell")).unwrap();
+    assert!(shell.contains("off") && shell.contains("builtin"), "{listed}");
+    assert!(run(&mut server.client(&["tools", "enable", &deployment, "shell"])).ok().contains("on"));
+
+    let nowhere = ["mcp", "add", &deployment, "nowhere", "http://127.0.0.1:1/mcp"];
+    let header = ["--header", "X-Key: literal-5f2c", "--tool", "search"];
+    let added = run(server.client(&nowhere).args(header)).ok();
+    assert!(
+        added.contains("X-Key") && added.contains("search") && !added.contains("literal-5f2c"),
+        "{added}"
+    );
+    assert!(run(&mut server.client(&["mcp", "list", &deployment])).ok().contains("nowhere"));
+    let tools = run(&mut server.client(&["tools", "list", &deployment]));
+    assert!(tools.stderr.contains("nowhere did not say which tools it has"), "{}", tools.stderr);
+    tools.ok();
+    run(&mut server.client(&["mcp", "remove", &deployment, "nowhere"])).ok();
+}
+
+#[test]
 fn a_file_that_does_not_fit_is_named_with_its_place() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("agent.json");

@@ -88,6 +88,9 @@ pub struct Approval {
     pub answer: Option<String>,
     /// When it was asked.
     pub created_at: Timestamp,
+    /// When it is denied if nobody answers; absent: when the deployment has no limit of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// When it was answered or closed; absent until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
@@ -112,6 +115,7 @@ impl Approval {
             summary: summary.into(),
             answer: None,
             created_at,
+            expires_at: None,
             resolved_at: None,
         }
     }
@@ -122,6 +126,8 @@ setters!(Approval {
     status: ApprovalStatus,
     /// Sets the answer.
     answer: Option<String>,
+    /// Sets when it is denied if nobody answers.
+    expires_at: Option<Timestamp>,
     /// Sets when it was answered or closed.
     resolved_at: Option<Timestamp>,
 });

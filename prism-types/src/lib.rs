@@ -28,6 +28,7 @@
 mod macros;
 
 mod approval;
+mod approval_policy;
 mod audit;
 mod automation;
 mod deployment;
@@ -35,6 +36,7 @@ mod error;
 mod event;
 mod file;
 mod id;
+mod mcp_server;
 mod message;
 mod open_enum;
 mod page;
@@ -47,9 +49,11 @@ mod secret;
 mod skill;
 mod thread;
 mod timestamp;
+mod tool;
 mod webhook;
 
 pub use approval::{AnswerApproval, Approval, ApprovalStatus, Decision};
+pub use approval_policy::ApprovalPolicy;
 pub use audit::AuditEntry;
 pub use automation::{
     Automation, AutomationRun, AutomationRunStatus, AutomationSummary, AutomationTrigger, CreateAutomation,
@@ -70,6 +74,7 @@ pub use id::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, EventId, IdError,
     InstanceId, RequestId, RunId, SecretRef, SkillId, TenantId, ThreadId, WebhookDeliveryId, WebhookId,
 };
+pub use mcp_server::{DeletedMcpServer, McpServerInfo, McpServerList, UpdateMcpServer};
 pub use message::{Attachment, AttachmentType, MessageReceipt, SendMessage, ThreadTarget};
 pub use open_enum::UnknownValue;
 pub use page::{Cursor, ListPage, Page};
@@ -77,11 +82,14 @@ pub use patch::Patch;
 pub use raw_json::{RawJson, UnknownVariant};
 pub use run::{Run, RunStatus, Usage};
 pub use secret::Secret;
-pub use skill::{Skill, SkillInfo, SkillList, SkillSource, SkillState};
+pub use skill::{
+    DeletedSkill, Skill, SkillDetails, SkillInfo, SkillList, SkillSource, SkillState, UpdateSkill,
+};
 pub use thread::{
     CreateThread, MessageRole, Thread, ThreadMessage, ThreadStatus, ThreadSummary, UpdateThread,
 };
 pub use timestamp::{Timestamp, TimestampError};
+pub use tool::{Tool, ToolList, ToolListError, UpdateTool};
 pub use webhook::{
     CreateWebhook, DeletedWebhook, InvalidWebhookSecret, RedeliverWebhook, Redelivered, UpdateWebhook,
     Webhook, WebhookAttempt, WebhookContent, WebhookDelivery, WebhookDeliveryStatus, WebhookEvent,

@@ -1,8 +1,12 @@
 //! Skills: `SKILL.md` files that teach an agent.
 
+mod edit;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Failure, RawJson, SkillId, Timestamp, UnknownVariant, macros::setters, open_enum::open_enum};
+
+pub use edit::{DeletedSkill, SkillDetails, UpdateSkill};
 
 open_enum! {
     /// Where a skill comes from.

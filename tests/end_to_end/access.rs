@@ -9,16 +9,18 @@ use prism_server_core::{
     dialects::prism::{OPERATIONS, Operation},
     domain::tenant::{Principal, Scope, Scopes},
 };
-use prism_tests::{Account, Answer, Http, TestServer};
+use prism_tests::{Account, Answer, Http, TestServer, scripted};
 use prism_types::{
-    ApprovalId, ApprovalStatus, AutomationId, CreateAutomation, CreateWebhook, DeploymentId, EventPayload,
-    RunId, RunStatus, ThreadId, WebhookDeliveryId, WebhookId,
+    ApprovalId, ApprovalStatus, AutomationId, CreateAutomation, CreateDeployment, CreateWebhook,
+    DeploymentId, EventPayload, McpServer, RunId, RunStatus, Skill, SkillId, ThreadId, WebhookDeliveryId,
+    WebhookId,
 };
 use serde_json::json;
 
-/// A deployment with a thread and a run that waits for an answer, for paths.
+/// A deployment with a skill, an MCP server, a thread and a run that waits for an answer, for paths.
 struct Things {
     deployment: DeploymentId,
+    skill: SkillId,
     thread: ThreadId,
     run: RunId,
     approval: ApprovalId,
@@ -28,8 +30,12 @@ struct Things {
 }
 
 async fn things(server: &TestServer) -> Things {
-    let deployment = server.deploy("ask Publish?").await;
+    let request = CreateDeployment::new("cus_1", "Test agent", scripted("ask Publish?"))
+        .skill(Skill::file("notes", "notes.md"))
+        .mcp_server(McpServer::new("acme", "https://acme.example/mcp"));
+    let deployment = server.deploy_request(request).await;
     let handle = server.client().deployment(&deployment);
+    let skill = handle.skills().list().await.unwrap().data[0].skill_id.clone();
     let mut events = handle.events().stream().open().await.unwrap();
     let receipt = handle.messages().send("Hi").await.unwrap();
     let approval = loop {
@@ -46,7 +52,7 @@ async fn things(server: &TestServer) -> Things {
     let webhook = webhooks.create(request).await.unwrap().webhook.webhook_id.clone();
     let delivery = webhooks.test(&webhook).await.unwrap().delivery_id.clone();
     let (thread, run) = (receipt.thread_id.clone(), receipt.run_id.clone());
-    Things { deployment, thread, run, approval, automation, webhook, delivery }
+    Things { deployment, skill, thread, run, approval, automation, webhook, delivery }
 }
 
 async fn call(server: &TestServer, operation: &Operation, things: &Things, key: Option<&str>) -> Answer {
@@ -58,7 +64,10 @@ async fn call(server: &TestServer, operation: &Operation, things: &Things, key: 
         .replace("{approval_id}", things.approval.as_str())
         .replace("{automation_id}", things.automation.as_str())
         .replace("{webhook_id}", things.webhook.as_str())
-        .replace("{delivery_id}", things.delivery.as_str());
+        .replace("{delivery_id}", things.delivery.as_str())
+        .replace("{skill_id}", things.skill.as_str())
+        .replace("{server_name}", "acme")
+        .replace("{tool_name}", "shell");
     assert!(!path.contains('{'), "{path}");
     let http = server.http_with(key);
     match operation.method {
@@ -126,6 +135,8 @@ async fn with_another_tenants_key_every_endpoint_answers_404_and_changes_nothing
     assert_eq!(deployment.name, "Test agent");
     let handle = server.client().deployment(&things.deployment);
     assert_eq!(handle.runs().get(&things.run).await.unwrap().status, RunStatus::WaitingOnHuman);
+    assert_eq!(handle.skills().list().await.unwrap().data.len(), 1);
+    assert_eq!(handle.mcp_servers().list().await.unwrap().data.len(), 1);
     assert_eq!(handle.approvals().get(&things.approval).await.unwrap().status, ApprovalStatus::Pending);
     assert_eq!(handle.automations().list().await.unwrap().data.len(), 1);
     assert_eq!(handle.automations().get(&things.automation).await.unwrap().name, "Digest");

@@ -51,6 +51,14 @@ async fn posted(server: &TestServer, id: &str) -> (String, Value) {
         "send_message" => {
             (format!("/v1/deployments/{}/messages", deployment().await), json!({"content": "Hi"}))
         }
+        "add_skill" => {
+            let skill = json!({"name": "notes", "source": "file", "path": "notes.md"});
+            (format!("/v1/deployments/{}/skills", deployment().await), skill)
+        }
+        "add_mcp_server" => {
+            let server = json!({"name": "acme", "url": "https://acme.example/mcp"});
+            (format!("/v1/deployments/{}/mcp-servers", deployment().await), server)
+        }
         "create_thread" => (format!("/v1/deployments/{}/threads", deployment().await), json!({"title": "T"})),
         "cancel_run" => {
             let [deployment, run, _] = waiting(server).await;
@@ -316,6 +324,19 @@ async fn every_change_has_an_entry_that_tells_who_and_which_fields_and_no_value(
     let thread = thread.body["thread_id"].as_str().unwrap().to_owned();
     let title = json!({"title": null});
     assert_eq!(http.patch(&format!("{path}/threads/{thread}"), &title).await.status, 200);
+    let markdown = "---\nname: a\ndescription: canary-5b1e\n---\n";
+    let skill = json!({"name": "notes", "source": "inline", "content": markdown});
+    let skill = http.post(&format!("{path}/skills"), &skill).await;
+    let skill = skill.body["skill_id"].as_str().unwrap().to_owned();
+    assert_eq!(http.put(&format!("{path}/skills/{skill}"), &json!({})).await.status, 200);
+    assert_eq!(http.delete(&format!("{path}/skills/{skill}")).await.status, 200);
+    let acme = json!({"name": "acme", "url": "https://x/", "headers": {"X-Key": "canary-5b1e"}});
+    assert_eq!(http.post(&format!("{path}/mcp-servers"), &acme).await.status, 201);
+    let url = json!({"url": "https://y/"});
+    assert_eq!(http.patch(&format!("{path}/mcp-servers/acme"), &url).await.status, 200);
+    let off = json!({"enabled": false});
+    assert_eq!(http.patch(&format!("{path}/tools/drop?origin=acme"), &off).await.status, 200);
+    assert_eq!(http.delete(&format!("{path}/mcp-servers/acme")).await.status, 200);
     // What changes nothing has no entry: a refusal, a repetition, a read.
     assert_eq!(http.patch(&path, &json!({"nam": "x"})).await.status, 400);
     for _ in 0..2 {
@@ -333,7 +354,7 @@ async fn every_change_has_an_entry_that_tells_who_and_which_fields_and_no_value(
             (what.as_str(), of.as_str(), fields.join(" "))
         })
         .collect();
-    let second = told[6].1;
+    let second = told[13].1;
     assert_eq!(
         told,
         [
@@ -347,6 +368,13 @@ async fn every_change_has_an_entry_that_tells_who_and_which_fields_and_no_value(
             ("update_deployment", id.as_str(), "system_prompt".to_owned()),
             ("create_thread", thread.as_str(), "title".to_owned()),
             ("update_thread", thread.as_str(), "title".to_owned()),
+            ("add_skill", skill.as_str(), "content name source".to_owned()),
+            ("update_skill", skill.as_str(), String::new()),
+            ("remove_skill", skill.as_str(), String::new()),
+            ("add_mcp_server", "acme", "headers name url".to_owned()),
+            ("update_mcp_server", "acme", "url".to_owned()),
+            ("update_tool", "acme/drop", "enabled".to_owned()),
+            ("remove_mcp_server", "acme", String::new()),
             ("create_thread", second, String::new()),
             ("delete_deployment", id.as_str(), String::new()),
         ]

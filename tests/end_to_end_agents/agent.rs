@@ -27,7 +27,7 @@ impl<'a> Agent<'a> {
         Self { ground, client: ground.client(), id }
     }
 
-    fn handle(&self) -> DeploymentHandle {
+    pub(crate) fn handle(&self) -> DeploymentHandle {
         self.client.deployment(&self.id)
     }
 

@@ -19,7 +19,7 @@ use prism_server_core::{
         model::ScriptedModel,
     },
 };
-use prism_types::{Failure, Features};
+use prism_types::Failure;
 use tokio::runtime::Handle;
 
 use crate::kind::{self, Kind};
@@ -41,14 +41,7 @@ pub(crate) async fn an_agent_conforms_to_its_port(kind: Kind) {
     let directory = tempfile::tempdir().unwrap();
     let model = ScriptedModel::start(SCRIPT).await.unwrap();
     let (sandboxes, harness) = (kind.sandboxes(directory.path()), kind::harness(directory.path()));
-    let spec = AgentSpec {
-        system_prompt: "You are a test agent.".to_owned(),
-        model: None,
-        sandbox: prism_types::Sandbox::default(),
-        mcp_servers: Vec::new(),
-        secrets: Default::default(),
-        features: Features::default(),
-    };
+    let spec = AgentSpec::new("You are a test agent.");
     let (deployment, instance) = ("dep_conforms".parse().unwrap(), "ins_conforms".parse().unwrap());
     let setup = AgentSetup::new(deployment, instance, Arc::new(spec), "scripted/model-1".to_owned());
     let setup = setup.outbound(Arc::new(Model { base_url: model.base_url() }));

@@ -57,6 +57,20 @@ in_each_sandbox! {
         hermes_process_calls_allowed_mcp_tools, hermes_docker_calls_allowed_mcp_tools;
     scenarios::tools::no_secret_is_told =>
         hermes_process_tells_no_secret, hermes_docker_tells_no_secret;
+    scenarios::live::skills_are_there_from_the_next_run_on =>
+        hermes_process_gets_skills, hermes_docker_gets_skills;
+    scenarios::live::servers_are_there_from_the_next_run_on =>
+        hermes_process_gets_mcp_servers, hermes_docker_gets_mcp_servers;
+    scenarios::policy::a_tool_that_is_switched_off_is_not_offered =>
+        hermes_process_hides_tools, hermes_docker_hides_tools;
+    scenarios::policy::what_needs_approval_waits_for_a_human =>
+        hermes_process_waits_for_approval, hermes_docker_waits_for_approval;
+    scenarios::policy::without_steering_what_needs_approval_is_refused_and_nothing_waits =>
+        hermes_process_refuses_without_humans, hermes_docker_refuses_without_humans;
+    scenarios::policy::the_gateway_refuses_what_nobody_approved =>
+        hermes_process_cannot_go_around_approval, hermes_docker_cannot_go_around_approval;
+    scenarios::policy::an_approval_outlives_the_gateway_and_the_agent =>
+        hermes_process_waits_across_losses, hermes_docker_waits_across_losses;
     scenarios::steering::a_message_reaches_an_agent_at_work =>
         hermes_process_is_steered, hermes_docker_is_steered;
     scenarios::steering::a_cancelled_run_stops_the_agent =>

@@ -18,7 +18,7 @@ use prism_server_core::{
     },
     ports::{Commit, ListQuery, Store, Write},
 };
-use prism_types::{DeploymentId, Features, InstanceId, Runtime, Sandbox, TenantId, ThreadId, Timestamp};
+use prism_types::{DeploymentId, InstanceId, Runtime, TenantId, ThreadId, Timestamp};
 
 use crate::{Result, process::Prism};
 
@@ -79,14 +79,7 @@ pub(crate) fn empty_database(directory: &Path) -> Result<PathBuf> {
 
 /// What an agent is that has only a prompt.
 pub(crate) fn specification(system_prompt: &str) -> AgentSpec {
-    AgentSpec {
-        system_prompt: system_prompt.to_owned(),
-        model: None,
-        sandbox: Sandbox::default(),
-        mcp_servers: Vec::new(),
-        secrets: std::collections::BTreeMap::new(),
-        features: Features::default(),
-    }
+    AgentSpec::new(system_prompt)
 }
 
 fn ready_deployment(tenant: &TenantId, number: u32) -> Result<(DeploymentId, [Write; 4])> {

@@ -54,7 +54,7 @@ pub struct Account {
 pub struct ServerOptions {
     /// The settings.
     pub settings: Settings,
-    /// Origins that are fetched from another place.
+    /// Origins of skills and MCP servers that are reached at another place.
     pub development_origins: Vec<(String, String)>,
     /// Whether the workspaces of scripted agents are on the disk.
     pub on_disk: bool,

@@ -6,10 +6,12 @@ pub(crate) mod automations;
 pub(crate) mod deployments;
 pub(crate) mod events;
 pub(crate) mod files;
+pub(crate) mod mcp;
 pub(crate) mod runs;
 pub(crate) mod send;
 pub(crate) mod skills;
 pub(crate) mod threads;
+pub(crate) mod tools;
 mod transcript;
 pub(crate) mod webhooks;
 

@@ -6,7 +6,9 @@ use prism_types::{
 };
 use reqwest::Method;
 
-use super::{Approvals, Automations, Files, Messages, Runs, Skills, Threads, WaitUntilReady};
+use super::{
+    Approvals, Automations, Files, McpServers, Messages, Runs, Skills, Threads, Tools, WaitUntilReady,
+};
 use crate::{
     Client,
     call::{Call, calls, conditional, keyed, query_setters},
@@ -140,6 +142,16 @@ impl DeploymentHandle {
     /// The agent's skills.
     pub fn skills(&self) -> Skills {
         Skills::new(self.client.clone(), self.id.clone())
+    }
+
+    /// The agent's tools.
+    pub fn tools(&self) -> Tools {
+        Tools::new(self.client.clone(), self.id.clone())
+    }
+
+    /// The MCP servers whose tools the agent has.
+    pub fn mcp_servers(&self) -> McpServers {
+        McpServers::new(self.client.clone(), self.id.clone())
     }
 }
 

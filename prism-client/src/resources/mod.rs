@@ -5,10 +5,12 @@ mod audit;
 mod automations;
 mod deployments;
 mod files;
+mod mcp_servers;
 mod messages;
 mod runs;
 mod skills;
 mod threads;
+mod tools;
 mod wait;
 mod webhooks;
 
@@ -23,10 +25,15 @@ pub use deployments::{
     ListDeploymentsCall, UpdateDeploymentCall,
 };
 pub use files::{DeleteFileCall, FileBody, FileContent, Files, ListFilesCall, ReadFileCall, WriteFileCall};
+pub use mcp_servers::{
+    AddMcpServerCall, GetMcpServerCall, ListMcpServersCall, McpServers, RemoveMcpServerCall,
+    UpdateMcpServerCall,
+};
 pub use messages::{Messages, SendMessageCall};
 pub use runs::{CancelRunCall, GetRunCall, ListRunsCall, Runs};
-pub use skills::{ListSkillsCall, Skills};
+pub use skills::{AddSkillCall, GetSkillCall, ListSkillsCall, RemoveSkillCall, Skills, UpdateSkillCall};
 pub use threads::{CreateThreadCall, GetThreadCall, ListThreadsCall, Threads, UpdateThreadCall};
+pub use tools::{ListToolsCall, Tools, UpdateToolCall};
 pub use wait::WaitUntilReady;
 pub use webhooks::{
     CreateWebhookCall, DeleteWebhookCall, GetWebhookCall, GetWebhookDeliveryCall, ListWebhookDeliveriesCall,

@@ -22,6 +22,8 @@ pub struct Approval {
     pub answer: Option<String>,
     /// When it was asked.
     pub created_at: Timestamp,
+    /// When it is denied if nobody answers; `None`: as the server says.
+    pub expires_at: Option<Timestamp>,
     /// When it was answered, or when the run ended without an answer.
     pub resolved_at: Option<Timestamp>,
 }

@@ -3,13 +3,54 @@
 
 use url::Url;
 
-use super::{limits, variables};
+use super::{limits, tool, variables};
 
 /// A name of a skill or an MCP server: 1 to 64 characters of `A-Z a-z 0-9 _ -`.
 pub fn slug(text: &str) -> Result<String, String> {
     let fits = (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if fits { Ok(text.to_owned()) } else { Err("must be 1 to 64 letters, digits, `_` or `-`".to_owned()) }
+}
+
+/// The name of an MCP server: as of a skill, and not the word for what is no server's.
+pub fn server_name(text: &str) -> Result<String, String> {
+    if text == tool::BUILTIN {
+        return Err(format!("must not be `{text}`, which is the origin of the agent's own tools"));
+    }
+    slug(text)
+}
+
+/// The name of a tool as an MCP server reports it: 1 to 255 characters.
+pub fn tool_name(text: &str) -> Result<String, String> {
+    let fits = (1..=limits::LABEL).contains(&text.chars().count()) && !text.contains('\0');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("must have 1 to {} characters, and no NUL", limits::LABEL))
+    }
+}
+
+/// A pattern of tools that need an approval: of built-in tools, at least one of which it matches, or
+/// `SERVER/TOOL`; 1 to 320 characters.
+pub fn tool_pattern(text: &str) -> Result<String, String> {
+    if !(1..=limits::APPROVAL_PATTERN).contains(&text.chars().count()) {
+        return Err(format!("must have 1 to {} characters", limits::APPROVAL_PATTERN));
+    }
+    if let Some((server, tool)) = text.split_once('/') {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-*".contains(&byte);
+        return if !server.is_empty() && !tool.is_empty() && server.bytes().all(fits) {
+            Ok(text.to_owned())
+        } else {
+            Err("must name a server and a tool, such as `acme/*`; `*` stands for any characters".to_owned())
+        };
+    }
+    if tool::matches_builtin(text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "matches no built-in tool that does something, of {}; tools of MCP servers are named `SERVER/TOOL`, such as `*/publish_*`",
+        tool::BUILTIN_TOOLS.join(", ")
+    ))
 }
 
 /// A model in `provider/model` form, 3 to 255 printable ASCII characters without spaces.
@@ -110,6 +151,23 @@ mod tests {
         assert!(model(&format!("p/{}", "m".repeat(254))).is_err());
         let url = |len: usize| format!("https://x/{}", "a".repeat(len - 10));
         assert!(http_url(&url(2048)).is_ok() && http_url(&url(2049)).is_err());
+    }
+
+    #[test]
+    fn patterns_name_what_there_can_be() {
+        for pattern in ["shell", "*", "*_file", "acme/*", "*/publish_*", "a-c*/x/y", "a/é"] {
+            assert!(tool_pattern(pattern).is_ok(), "{pattern}");
+        }
+        for pattern in ["", "shel", "publish_*", "/x", "x/", "a b/x", "builtin:shell", "Shell"] {
+            assert!(tool_pattern(pattern).is_err(), "{pattern}");
+        }
+        let longest = format!("a/{}", "é".repeat(318));
+        assert!(tool_pattern(&longest).is_ok() && tool_pattern(&(longest + "x")).is_err());
+        assert!(
+            server_name("acme").is_ok() && server_name("builtin").is_err() && server_name("a/b").is_err()
+        );
+        assert!(tool_name(&"é".repeat(255)).is_ok() && tool_name(&"é".repeat(256)).is_err());
+        assert!(tool_name("").is_err() && tool_name("a\0").is_err());
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! Deployments and the agent specifications they bind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prism_types::{
-    DeploymentId, Failure, Features, InstanceId, McpServer, Runtime, Sandbox, SecretRef, TenantId, ThreadId,
-    Timestamp,
+    ApprovalPolicy, DeploymentId, Failure, Features, InstanceId, McpServer, Runtime, Sandbox, SecretRef,
+    TenantId, ThreadId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Refused, words};
+use super::{Refused, tool::ToolName, words};
 
 /// A named, owned binding of an agent specification to a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,40 @@ pub struct AgentSpec {
     pub secrets: BTreeMap<String, SecretRef>,
     /// The feature switches.
     pub features: Features,
+    /// The tools that are switched off.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub disabled_tools: BTreeSet<ToolName>,
+    /// Which tools need the approval of a human, and how long questions wait.
+    #[serde(default)]
+    pub approvals: ApprovalPolicy,
+}
+
+impl AgentSpec {
+    /// An agent with this system prompt, and the default of everything else.
+    pub fn new(system_prompt: impl Into<String>) -> Self {
+        Self {
+            system_prompt: system_prompt.into(),
+            model: None,
+            sandbox: Sandbox::default(),
+            mcp_servers: Vec::new(),
+            secrets: BTreeMap::new(),
+            features: Features::default(),
+            disabled_tools: BTreeSet::new(),
+            approvals: ApprovalPolicy::default(),
+        }
+    }
+
+    /// The MCP server of this name.
+    pub fn mcp_server(&self, name: &str) -> Option<&McpServer> {
+        self.mcp_servers.iter().find(|server| server.name == name)
+    }
+
+    /// Forgets the switches of tools whose servers are gone, so that another server of the same name starts anew.
+    pub fn forget_lost_tools(&mut self) {
+        let mut tools = std::mem::take(&mut self.disabled_tools);
+        tools.retain(|tool| tool.server.as_deref().is_none_or(|server| self.mcp_server(server).is_some()));
+        self.disabled_tools = tools;
+    }
 }
 
 words! {

@@ -28,6 +28,26 @@ pub const MCP_REQUEST: usize = 4 * 1024 * 1024;
 pub const MCP_ANSWER: usize = 16 * 1024 * 1024;
 /// Most requests to MCP servers that a deployment has open at a time, streams included.
 pub const MCP_CALLS: usize = 64;
+/// Most tools of an MCP server that are listed.
+pub const MCP_TOOLS_LISTED: usize = 1000;
+/// Most pages of tools that an MCP server is asked for.
+pub const MCP_TOOL_PAGES: usize = 20;
+/// Longest time that an MCP server may take to list its tools, in all.
+pub const MCP_LISTING_TIME: Duration = Duration::from_secs(10);
+/// Most lists of tools of a deployment that are being made at a time.
+pub const MCP_LISTINGS: usize = 2;
+/// Longest description of a tool of an MCP server that is told, in bytes.
+pub const TOOL_DESCRIPTION: usize = 1024;
+/// Most tools of a deployment that are switched off.
+pub const DISABLED_TOOLS: usize = 200;
+/// Most patterns of tools that need an approval.
+pub const APPROVAL_PATTERNS: usize = 50;
+/// Longest pattern of tools that need an approval, in characters.
+pub const APPROVAL_PATTERN: usize = 320;
+/// Longest time that a deployment can let its questions wait, in seconds.
+pub const APPROVAL_SECONDS: u32 = 30 * 24 * 60 * 60;
+/// Most calls of tools of MCP servers that humans have allowed and the agent of a deployment has not made yet.
+pub const ALLOWED_CALLS: usize = 16;
 /// Longest request to a model, in bytes.
 pub const MODEL_REQUEST: usize = 32 * 1024 * 1024;
 /// Most calls of its model that a deployment has open at a time.

@@ -23,6 +23,7 @@ pub mod secret;
 pub mod skill;
 pub mod tenant;
 pub mod thread;
+pub mod tool;
 pub mod variables;
 pub mod webhook;
 pub mod workspace;

@@ -29,6 +29,8 @@ pub struct SkillRecord {
     pub error: Option<Failure>,
     /// When it was added.
     pub created_at: Timestamp,
+    /// How often it was changed: the guard of every update.
+    pub revision: u64,
 }
 
 words! {

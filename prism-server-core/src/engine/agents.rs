@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use prism_types::{DeploymentId, Failure, SandboxType};
+use prism_types::{DeploymentId, Failure, SandboxType, SkillId};
 use tokio::time::Instant;
 
 use crate::{
@@ -30,6 +30,8 @@ use crate::{
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 /// An agent that lived so long is started again without a longer wait.
 const STABLE: Duration = Duration::from_secs(120);
+/// No specification has this version: what was prepared for it is prepared again.
+const OUTDATED: u32 = 0;
 
 /// An agent that takes runs.
 pub(super) struct Agent {
@@ -46,12 +48,26 @@ pub(super) struct Agents {
 /// What is known of one agent.
 #[derive(Default)]
 struct Known {
-    /// Whether this engine has prepared it: an agent can outlive the engine that started it.
-    prepared: bool,
+    /// What this engine has last prepared it for; `None`: it has not, for an agent can outlive the engine that started it.
+    prepared: Option<Prepared>,
     /// When it was last started again.
     last: Option<Instant>,
     /// How long was waited before.
     wait: Duration,
+}
+
+/// What an agent was prepared for.
+#[derive(PartialEq, Eq)]
+struct Prepared {
+    spec_version: u32,
+    skills: Vec<(SkillId, u64)>,
+}
+
+impl Prepared {
+    fn of(agent: &Agent, spec_version: u32) -> Self {
+        let skills = agent.preparation.skills.iter().map(|skill| (skill.id.clone(), skill.revision));
+        Self { spec_version, skills: skills.collect() }
+    }
 }
 
 impl Known {
@@ -82,11 +98,13 @@ impl Agents {
         let known = self.known_of(&deployment.id);
         let mut known = known.lock().await;
         let agent = start(core, deployment, spec).await?;
-        known.prepared = true;
+        known.prepared = Some(Prepared::of(&agent, deployment.spec_version));
         Ok(agent)
     }
 
-    /// The agent if it is alive; else it is started again and the restart is counted.
+    /// The agent if it is alive; else it is started again and the restart is counted. One that was not prepared for the
+    /// specification and the skills that there are now is prepared, unless `spec` is not the current one but that of a
+    /// run that waited.
     ///
     /// # Errors
     /// As [`Agents::start`].
@@ -95,17 +113,33 @@ impl Agents {
         core: &Core,
         deployment: &Deployment,
         spec: &Arc<AgentSpec>,
+        is_current: bool,
     ) -> Result<Agent, Failure> {
+        self.take_up(core, deployment, spec, is_current).await.map(|(agent, _)| agent)
+    }
+
+    /// As [`Agents::revive`]; tells whether the agent was prepared or started.
+    async fn take_up(
+        &self,
+        core: &Core,
+        deployment: &Deployment,
+        spec: &Arc<AgentSpec>,
+        is_current: bool,
+    ) -> Result<(Agent, bool), Failure> {
         let known = self.known_of(&deployment.id);
         let mut known = known.lock().await;
+        let spec_version = if is_current { deployment.spec_version } else { OUTDATED };
         let parts = Parts::of(core, deployment, spec)?;
         if let Some(sandbox) = parts.find(deployment).await? {
             let agent = parts.agent(core, deployment, spec, sandbox).await?;
-            if !known.prepared && agent.harness.is_resident() {
+            let wanted = Prepared::of(&agent, spec_version);
+            let is_new = known.prepared.as_ref().is_none_or(|prepared| is_current && *prepared != wanted);
+            let prepares = is_new && agent.harness.is_resident();
+            if prepares {
                 prepare(core, &agent.harness, agent.preparation.clone()).await?;
-                known.prepared = true;
+                known.prepared = Some(wanted);
             }
-            return Ok(agent);
+            return Ok((agent, prepares));
         }
         if parts.harness.is_resident() {
             let wait = known.next_wait(Instant::now());
@@ -114,10 +148,10 @@ impl Agents {
         }
         record(core, deployment, &[InstanceCommand::Lost]).await;
         let started = start(core, deployment, spec).await;
-        known.prepared = started.is_ok();
+        known.prepared = started.as_ref().ok().map(|agent| Prepared::of(agent, spec_version));
         let outcome = if started.is_ok() { InstanceCommand::Started } else { InstanceCommand::Failed };
         record(core, deployment, &[outcome]).await;
-        started
+        started.map(|agent| (agent, true))
     }
 
     /// The agent, if it is alive; nothing is done about one that is not.
@@ -150,8 +184,8 @@ impl Agents {
         if !Parts::of(core, deployment, spec)?.harness.is_resident() {
             return Ok(());
         }
-        let agent = self.revive(core, deployment, spec).await?;
-        prepare(core, &agent.harness, agent.preparation).await
+        let (agent, is_prepared) = self.take_up(core, deployment, spec, true).await?;
+        if is_prepared { Ok(()) } else { prepare(core, &agent.harness, agent.preparation).await }
     }
 
     /// Removes the sandbox of a deployment and what its harness keeps.

@@ -7,12 +7,14 @@ use prism_types::ApprovalId;
 use super::{SWEEP_PAGE, retention::before};
 use crate::{
     core::Core,
+    domain::approval::Approval,
     error::{ErrorKind, Result},
     service::approvals,
 };
 
-/// Denies every question that has waited for the time limit.
+/// Denies every question that has waited for its time limit: its deployment's, or else the server's.
 pub(super) async fn expire(core: &Core) -> Result<()> {
+    expire_overdue(core).await?;
     let Some(limit) = core.settings.approval_timeout else { return Ok(()) };
     let newest = before(core.clock.now(), limit);
     let mut last: Option<ApprovalId> = None;
@@ -25,11 +27,32 @@ pub(super) async fn expire(core: &Core) -> Result<()> {
             if approval.created_at > newest {
                 return Ok(());
             }
-            match approvals::expire(core, &approval).await {
-                // Somebody was faster.
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
-                done => done?,
+            if approval.expires_at.is_none() {
+                deny(core, &approval).await?;
             }
         }
+    }
+}
+
+/// Denies the questions of deployments with a time limit of their own.
+async fn expire_overdue(core: &Core) -> Result<()> {
+    loop {
+        let page = core.store.overdue_approvals(core.clock.now(), SWEEP_PAGE).await?;
+        let mut denied = 0;
+        for approval in &page {
+            denied += usize::from(deny(core, approval).await?);
+        }
+        // Without the second condition, questions that cannot be denied would be looked at for ever.
+        if page.len() < SWEEP_PAGE as usize || denied == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether a question was denied; not, when somebody was faster.
+async fn deny(core: &Core, approval: &Approval) -> Result<bool> {
+    match approvals::expire(core, approval).await {
+        Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+        done => done.map(|()| true),
     }
 }

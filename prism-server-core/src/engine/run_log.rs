@@ -27,6 +27,8 @@ pub(super) struct RunLog {
     pub(super) run: Run,
     text: String,
     file_events: bool,
+    /// How many seconds a question waits, if the deployment says so.
+    patience: Option<u32>,
 }
 
 /// Steps of a run as a commit, and what [`RunLog::advance`] needs once it has succeeded.
@@ -36,6 +38,7 @@ pub(super) struct Recorded<'a> {
     /// The text before these steps.
     before: &'a str,
     file_events: bool,
+    patience: Option<u32>,
 }
 
 /// How a log goes on after a commit.
@@ -50,7 +53,12 @@ pub(super) struct Advance {
 impl RunLog {
     /// A run whose agent has written nothing yet. `file_events`: whether changes of files are told.
     pub(super) fn new(run: Run, file_events: bool) -> Self {
-        Self { run, text: String::new(), file_events }
+        Self { run, text: String::new(), file_events, patience: None }
+    }
+
+    /// Sets how many seconds a question waits; `None`: as the server says.
+    pub(super) fn patience(self, patience: Option<u32>) -> Self {
+        Self { patience, ..self }
     }
 
     /// Learns from the run's past events what the agent has written since its last stored message.
@@ -71,8 +79,8 @@ impl RunLog {
     /// The commit that records these steps.
     pub(super) fn record(&self, steps: &[HarnessStep], now: Timestamp) -> Result<Recorded<'_>, Refused> {
         let advance = Advance { run: self.run.clone(), written: String::new(), stored: false };
-        let (before, file_events) = (self.text.as_str(), self.file_events);
-        let mut recorded = Recorded { commit: Commit::new(), advance, before, file_events };
+        let (before, file_events, patience) = (self.text.as_str(), self.file_events, self.patience);
+        let mut recorded = Recorded { commit: Commit::new(), advance, before, file_events, patience };
         let mut writes = Vec::with_capacity(steps.len() + 4);
         for step in steps {
             let run = &mut recorded.advance.run;
@@ -191,6 +199,9 @@ impl Recorded<'_> {
             state: ApprovalState::Pending,
             answer: None,
             created_at: now,
+            expires_at: self.patience.map(|seconds| {
+                Timestamp::from_millis(now.as_millis().saturating_add(i64::from(seconds) * 1000))
+            }),
             resolved_at: None,
         }
     }

@@ -248,12 +248,16 @@ impl<'a> Drive<'a> {
         }
         let spec = core.store.spec(&deployment.id, run.spec_version).await?.map(Arc::new);
         let file_events = spec.as_ref().is_some_and(|spec| spec.features.filesystem_webhooks);
-        let mut log = RunLog::new(run, file_events);
+        let patience = spec.as_ref().and_then(|spec| spec.approvals.timeout_seconds);
+        let mut log = RunLog::new(run, file_events).patience(patience);
         if log.run.checkpoint.is_some() {
             read_past(core, &mut log).await?;
         }
         let work = match &spec {
-            Some(spec) => work_on(agents, core, &deployment, spec).await,
+            Some(spec) => {
+                let is_current = log.run.spec_version == deployment.spec_version;
+                work_on(agents, core, &deployment, spec, is_current).await
+            }
             None => Work::Failed(failed(failure("internal", "the run's specification is gone"))),
         };
         let delivered = log.run.read_position;
@@ -387,8 +391,14 @@ impl<'a> Drive<'a> {
 }
 
 /// The agent, or why there is none.
-async fn work_on(agents: &Agents, core: &Core, deployment: &Deployment, spec: &Arc<AgentSpec>) -> Work {
-    match agents.revive(core, deployment, spec).await {
+async fn work_on(
+    agents: &Agents,
+    core: &Core,
+    deployment: &Deployment,
+    spec: &Arc<AgentSpec>,
+    is_current: bool,
+) -> Work {
+    match agents.revive(core, deployment, spec, is_current).await {
         Ok(agent) => Work::Agent(agent),
         Err(failure) => Work::Failed(failed(failure)),
     }

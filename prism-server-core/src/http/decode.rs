@@ -131,6 +131,20 @@ impl<'a> Node<'a> {
         self.within(text, text.len(), bytes, "bytes")
     }
 
+    /// A whole number in a range.
+    pub(crate) fn whole(self, range: RangeInclusive<u32>) -> Option<u32> {
+        let number = self.value.as_u64().and_then(|number| u32::try_from(number).ok());
+        if let Some(number) = number.filter(|number| range.contains(number)) {
+            return Some(number);
+        }
+        match self.value {
+            Value::Number(_) => {
+                self.refuse(format!("must be a whole number from {} to {}", range.start(), range.end()))
+            }
+            _ => self.mismatch("a number"),
+        }
+    }
+
     /// A string that `read` turns into a value or a broken rule.
     pub(crate) fn parse<T>(self, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         read(self.string()?).map_or_else(|rule| self.refuse(rule), Some)
@@ -204,6 +218,11 @@ impl Object<'_> {
     pub(crate) fn change<T>(&self, name: &str, read: impl FnOnce(Node<'_>) -> Option<T>) -> Option<T> {
         self.map.get(name)?;
         self.required(name, |node| if node.value.is_null() { node.mismatch("a value") } else { read(node) })
+    }
+
+    /// Whether a field is left out, or `null`.
+    pub(crate) fn is_absent(&self, name: &str) -> bool {
+        self.map.get(name).is_none_or(Value::is_null)
     }
 
     /// Whether a field is there and `null`.

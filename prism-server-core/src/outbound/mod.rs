@@ -12,7 +12,7 @@
 //! | `usage` | reading what was used out of them |
 //! | `metering` | writing it down |
 //! | `memory` | how much of it a deployment may hold |
-//! | `mcp` | the route of MCP servers |
+//! | `mcp` | the route of MCP servers, and asking them for their tools |
 //! | `secrets` | opened secrets, and what is scrubbed |
 //! | `sse` | cutting streams into events |
 //!
@@ -44,8 +44,9 @@ use prism_types::{DeploymentId, Failure, TenantId};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::mcp::{ListedServer, ListedTool};
 pub use self::provider::{InvalidProvider, Prices, Provider};
-use self::{memory::Memory, secrets::KnownSecrets};
+use self::{mcp::AllowedCalls, memory::Memory, secrets::KnownSecrets};
 use crate::{
     domain::{
         deployment::{AgentSpec, Deployment},
@@ -53,7 +54,7 @@ use crate::{
         scrubber::Scrubber,
     },
     error::failure,
-    ports::{Egress, Outbound, SecretBox, Store},
+    ports::{Egress, Outbound, SecretBox, Store, ToolCall},
 };
 
 /// What all outsides work with.
@@ -94,6 +95,8 @@ struct Shared {
     refusal: Mutex<Option<Failure>>,
     model_calls: Arc<Semaphore>,
     mcp_calls: Arc<Semaphore>,
+    mcp_listings: Semaphore,
+    allowed_calls: AllowedCalls,
     memory: Memory,
     secrets: KnownSecrets,
 }
@@ -127,19 +130,37 @@ impl Outbounds {
         spec: &Arc<AgentSpec>,
         model: String,
     ) -> Result<Arc<dyn Outbound>, Failure> {
-        let agent = Agent {
-            gateway: self.gateway.clone(),
-            shared: self.shared_by(&deployment.id),
-            tenant_id: deployment.tenant_id.clone(),
-            customer_id: deployment.customer_id.clone(),
-            spec: spec.clone(),
-            model,
-        };
+        let agent = self.agent(deployment, spec.clone(), model);
         agent.secrets().await.map_err(|error| {
             tracing::error!(deployment = %deployment.id, %error, "the secrets of a deployment cannot be read");
             failure("internal", "the secrets of the deployment could not be read; try again")
         })?;
         Ok(Arc::new(AgentOutbound(Arc::new(agent))))
+    }
+
+    /// Asks the MCP servers of a deployment for their tools, those that are switched off too. `None`: that is being
+    /// done too often already.
+    pub(crate) async fn list_tools(
+        &self,
+        deployment: &Deployment,
+        mut spec: AgentSpec,
+    ) -> Option<Vec<ListedServer>> {
+        spec.disabled_tools.clear();
+        let agent = Arc::new(self.agent(deployment, Arc::new(spec), String::new()));
+        let shared = agent.shared.clone();
+        let _permit = shared.mcp_listings.try_acquire().ok()?;
+        Some(mcp::list(agent).await)
+    }
+
+    fn agent(&self, deployment: &Deployment, spec: Arc<AgentSpec>, model: String) -> Agent {
+        Agent {
+            gateway: self.gateway.clone(),
+            shared: self.shared_by(&deployment.id),
+            tenant_id: deployment.tenant_id.clone(),
+            customer_id: deployment.customer_id.clone(),
+            spec,
+            model,
+        }
     }
 
     /// Forgets what is kept of a deployment. Outsides that were given out go on.
@@ -154,6 +175,8 @@ impl Outbounds {
                 refusal: Mutex::default(),
                 model_calls: Arc::new(Semaphore::new(limits::MODEL_CALLS)),
                 mcp_calls: Arc::new(Semaphore::new(limits::MCP_CALLS)),
+                mcp_listings: Semaphore::new(limits::MCP_LISTINGS),
+                allowed_calls: AllowedCalls::default(),
                 memory: Memory::new(),
                 secrets: KnownSecrets::default(),
             })
@@ -184,5 +207,13 @@ impl Outbound for AgentOutbound {
 
     fn scrubber(&self) -> Arc<Scrubber> {
         self.0.shared.secrets.scrubber()
+    }
+
+    fn allow_call(&self, call: ToolCall) {
+        self.0.shared.allowed_calls.allow(call);
+    }
+
+    fn withdraw_call(&self, call: &ToolCall) {
+        self.0.shared.allowed_calls.take(call);
     }
 }

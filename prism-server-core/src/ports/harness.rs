@@ -13,7 +13,8 @@ use tokio::sync::mpsc;
 
 use super::{BoxFuture, FileInfo, NoOutbound, Outbound, Program, SandboxInstance};
 use crate::domain::{
-    approval::Decision, deployment::AgentSpec, skill::SkillRecord, workspace::WorkspacePath,
+    approval::Decision, deployment::AgentSpec, skill::SkillRecord, tool::BuiltinTool,
+    workspace::WorkspacePath,
 };
 
 /// What a harness works through. Ends with [`HarnessEvent::Completed`], [`HarnessEvent::Failed`],
@@ -27,6 +28,13 @@ pub trait Harness: Send + Sync + 'static {
 
     /// The kind of sandbox that a deployment of this runtime gets, given what was asked for.
     fn sandbox_for(&self, requested: &Sandbox) -> SandboxType;
+
+    /// The tools that an agent of this specification has by itself, switched off or not, and those that it cannot have.
+    /// Default: none.
+    fn tools(&self, spec: &AgentSpec) -> Vec<BuiltinTool> {
+        let _ = spec;
+        Vec::new()
+    }
 
     /// Whether an agent is a process of its own that runs on between runs. The engine then takes such agents up
     /// again when it starts, and starts those again that died. Default: no.

@@ -19,7 +19,7 @@ pub use harness::{
     AgentSetup, Harness, HarnessError, HarnessEvent, HarnessStep, OutsideChange, Preparation, RunInput,
     StepStream, UserMessage,
 };
-pub use outbound::{NoOutbound, Outbound};
+pub use outbound::{NoOutbound, Outbound, ToolCall};
 pub use sandbox::{
     FileWrite, Program, Sandbox, SandboxError, SandboxInstance, SandboxListener, SandboxRequest,
 };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use prism_types::Failure;
 
-use crate::domain::scrubber::Scrubber;
+use crate::domain::{scrubber::Scrubber, tool::ToolName};
 
 /// The outside of one deployment.
 pub trait Outbound: Send + Sync + 'static {
@@ -29,6 +29,27 @@ pub trait Outbound: Send + Sync + 'static {
 
     /// Takes the secrets of the deployment out of what leaves the sandbox.
     fn scrubber(&self) -> Arc<Scrubber>;
+
+    /// A human has allowed this one call of a tool of an MCP server. Calls that need an approval pass when they were
+    /// allowed, each once, and are refused otherwise. Default: nothing, for outsides without MCP servers.
+    fn allow_call(&self, call: ToolCall) {
+        drop(call);
+    }
+
+    /// The call that was allowed will not be made. Default: nothing.
+    fn withdraw_call(&self, call: &ToolCall) {
+        let _ = call;
+    }
+}
+
+/// A call of a tool.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::exhaustive_structs, reason = "harnesses of embedders build it")]
+pub struct ToolCall {
+    /// The tool.
+    pub tool: ToolName,
+    /// The arguments, as JSON.
+    pub arguments: serde_json::Value,
 }
 
 /// An outside where there is nothing.

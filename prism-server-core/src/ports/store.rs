@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use prism_types::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RunId,
-    SecretRef, TenantId, ThreadId, Timestamp, WebhookId,
+    SecretRef, SkillId, TenantId, ThreadId, Timestamp, WebhookId,
 };
 
 use super::BoxFuture;
@@ -118,10 +118,15 @@ pub enum Write {
     UpdateDeployment(Deployment),
     /// A new version of a deployment's specification.
     InsertSpec(DeploymentId, u32, AgentSpec),
-    /// Replaces all skills of a deployment, in this order.
+    /// Replaces all skills of a deployment, in this order. Their ids must be unique, and their names in the
+    /// deployment.
     ReplaceSkills(DeploymentId, Vec<SkillRecord>),
-    /// Replaces one skill of a deployment, found by its id; its place in the order stays.
+    /// A new skill of a deployment, the last of its order. Its id must be unique, and its name in the deployment.
+    InsertSkill(SkillRecord),
+    /// A changed skill, guarded by its revision; its place in the order stays.
     UpdateSkill(SkillRecord),
+    /// Removes a skill of a deployment; [`StoreError::Missing`] when there is none.
+    RemoveSkill(DeploymentId, SkillId),
     /// A new instance.
     InsertInstance(Instance),
     /// A changed instance, guarded by its revision.
@@ -488,6 +493,10 @@ pub trait Store: Send + Sync + 'static {
         automation: &'a AutomationId,
         scheduled_at: Timestamp,
     ) -> BoxFuture<'a, StoreResult<Option<AutomationRun>>>;
+
+    /// Approvals of all tenants that wait for an answer and whose own limit of time has come, those first that are
+    /// overdue the longest; for the engine.
+    fn overdue_approvals(&self, now: Timestamp, limit: u32) -> BoxFuture<'_, StoreResult<Vec<Approval>>>;
 
     /// The sequence number of the last event of a deployment's log, 0 when there is none.
     fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>>;

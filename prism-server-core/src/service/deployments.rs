@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use prism_types::{
-    DeploymentId, FeaturesUpdate, InstanceId, McpServer, Patch, Problem, Runtime, SandboxUpdate, SecretRef,
-    TenantId, ThreadId,
+    ApprovalPolicy, DeploymentId, FeaturesUpdate, InstanceId, McpServer, Patch, Problem, Runtime,
+    SandboxUpdate, SecretRef, TenantId, ThreadId,
 };
 
 use super::{Attempt, Listed, Tell, author::Author, require_match, skills, skills::SkillDraft, with_retries};
@@ -47,6 +47,7 @@ pub(crate) struct DeploymentChange {
     pub(crate) skills: Option<Vec<SkillDraft>>,
     pub(crate) secrets: BTreeMap<String, Option<SecretRef>>,
     pub(crate) features: FeaturesUpdate,
+    pub(crate) approvals: Patch<ApprovalPolicy>,
 }
 
 /// Creates a deployment; its agent is made ready in the background.
@@ -141,17 +142,14 @@ pub(crate) async fn update(
     let deployment = with_retries(|| async {
         let mut deployment = get(core, principal, id).await?;
         require_match(seen, deployment.revision)?;
-        let spec = core.store.spec(id, deployment.spec_version).await?;
-        let spec = spec.ok_or_else(|| Error::internal("a deployment has no specification"))?;
+        let spec = spec(core, &deployment).await?;
         let changed = changed_spec(spec.clone(), &change)?;
         if let Some(name) = change.name.clone() {
             deployment.name = name;
         }
         deployment.model = core.resolved_model(&changed);
         deployment.persistent = changed.sandbox.persistent_filesystem;
-        if deployment.state == DeploymentState::Error {
-            deployment.apply(DeploymentCommand::Reprovision)?;
-        }
+        start_again(&mut deployment)?;
         let mut commit = Commit::new();
         if changed != spec {
             deployment.spec_version += 1;
@@ -172,6 +170,55 @@ pub(crate) async fn update(
     // One that is ready gets its agent changed now, and not only by the next run.
     core.nudges.deployment(id.clone());
     Ok(deployment)
+}
+
+/// Changes the specification of a deployment; the change applies from the next run on. Gives what `decide` gives; what
+/// `beside` makes of that is written in the same commit.
+pub(super) async fn change_spec<T>(
+    core: &Core,
+    author: &Author,
+    id: &DeploymentId,
+    decide: impl Fn(&mut AgentSpec) -> Result<T>,
+    beside: impl Fn(&T) -> Result<Vec<Write>>,
+) -> Result<T> {
+    let done = with_retries(|| async {
+        let mut deployment = get(core, &author.principal, id).await?;
+        let spec = spec(core, &deployment).await?;
+        let mut changed = spec.clone();
+        let done = decide(&mut changed)?;
+        let mut commit = Commit::new();
+        if changed != spec {
+            deployment.spec_version += 1;
+            commit = commit
+                .with(Write::InsertSpec(id.clone(), deployment.spec_version, changed))
+                .with(touched(deployment)?);
+        }
+        core.store.commit(commit.with_all(beside(&done)?)).await?;
+        Ok::<_, Attempt>(done)
+    })
+    .await?;
+    core.nudges.deployment(id.clone());
+    Ok(done)
+}
+
+/// The specification that new runs of a deployment use.
+pub(super) async fn spec(core: &Core, deployment: &Deployment) -> Result<AgentSpec> {
+    let spec = core.store.spec(&deployment.id, deployment.spec_version).await?;
+    spec.ok_or_else(|| Error::internal("a deployment has no specification"))
+}
+
+/// A change of something that belongs to a deployment: whoever has read the deployment before finds it changed.
+pub(super) fn touched(mut deployment: Deployment) -> Result<Write> {
+    start_again(&mut deployment)?;
+    Ok(Write::UpdateDeployment(deployment))
+}
+
+/// A change may have mended what kept the agent from starting.
+fn start_again(deployment: &mut Deployment) -> Result<()> {
+    if deployment.state == DeploymentState::Error {
+        deployment.apply(DeploymentCommand::Reprovision)?;
+    }
+    Ok(())
 }
 
 /// Deletes a deployment: from now on it is not found; its sandbox and rows are removed in the background. With `seen`,
@@ -206,7 +253,13 @@ fn changed_spec(mut spec: AgentSpec, change: &DeploymentChange) -> Result<AgentS
     spec.model = change.model.clone().apply(spec.model);
     if let Some(servers) = change.mcp_servers.clone() {
         spec.mcp_servers = servers;
+        spec.forget_lost_tools();
     }
+    spec.approvals = match change.approvals.clone() {
+        Patch::Keep => spec.approvals,
+        Patch::Clear => ApprovalPolicy::default(),
+        Patch::Set(policy) => policy,
+    };
     for (name, reference) in change.secrets.clone() {
         match reference {
             Some(reference) => spec.secrets.insert(name, reference),
@@ -241,15 +294,21 @@ fn set<T>(field: &mut T, value: Option<T>) {
 fn require_variables(spec: &AgentSpec) -> Result<()> {
     let mut problems = Vec::new();
     for (index, server) in spec.mcp_servers.iter().enumerate() {
-        for (header, value) in &server.headers {
-            for variable in variables(value).filter(|variable| !spec.secrets.contains_key(*variable)) {
-                let path = format!("$.mcp_servers[{index}].headers[{header:?}]");
-                let message = format!("uses `${{{variable}}}`, but `secrets` has no `{variable}`");
-                problems.push(Problem::new(path, message));
-            }
-        }
+        problems.extend(missing_variables(spec, server, &format!("$.mcp_servers[{index}]")));
     }
     if problems.is_empty() { Ok(()) } else { Err(Error::invalid(problems)) }
+}
+
+/// Headers of an MCP server, which is at this path of a body, that need a secret that the deployment does not name.
+pub(super) fn missing_variables(spec: &AgentSpec, server: &McpServer, path: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (header, value) in &server.headers {
+        for variable in variables(value).filter(|variable| !spec.secrets.contains_key(*variable)) {
+            let message = format!("uses `${{{variable}}}`, but `secrets` has no `{variable}`");
+            problems.push(Problem::new(format!("{path}.headers[{header:?}]"), message));
+        }
+    }
+    problems
 }
 
 /// Refuses to start work for a tenant without credits.
@@ -295,12 +354,9 @@ mod tests {
             names.iter().map(|name| ((*name).to_owned(), SecretRef::from_suffix("x").unwrap())).collect()
         };
         let spec = AgentSpec {
-            system_prompt: "Be brief.".to_owned(),
-            model: None,
-            sandbox: prism_types::Sandbox::default(),
             mcp_servers: vec![server.clone()],
             secrets: named(&["A", "B"]),
-            features: prism_types::Features::default(),
+            ..AgentSpec::new("Be brief.")
         };
         assert!(require_variables(&spec).is_ok());
         let without_b = DeploymentChange { secrets: [("B".to_owned(), None)].into(), ..Default::default() };

@@ -16,12 +16,14 @@ pub(crate) mod deployments;
 pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod known_keys;
+pub(crate) mod mcp_servers;
 pub(crate) mod messages;
 pub(crate) mod runs;
 pub(crate) mod secrets;
 pub(crate) mod skills;
 pub(crate) mod tenants;
 pub(crate) mod threads;
+pub(crate) mod tools;
 pub(crate) mod webhooks;
 
 use std::future::Future;

@@ -4,10 +4,10 @@
 //! [`Trial`] is one run that can be cut off and restarted anywhere; it is useful for tests of one's own, too.
 //! Every check panics when the rule does not hold, with a text that names the rule.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
-use prism_types::{DeploymentId, Features, InstanceId, RunId, Sandbox as SandboxChoice, ThreadId};
+use prism_types::{DeploymentId, InstanceId, RunId, ThreadId};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -229,14 +229,7 @@ pub async fn memory_agent(system_prompt: &str) -> Preparation {
     let instance = InstanceId::from_suffix(&suffix).expect("an id");
     let request = SandboxRequest::new(instance.clone(), deployment.clone(), false);
     let sandbox = MemorySandbox::new().ensure(request).await.expect("memory is always there");
-    let spec = AgentSpec {
-        system_prompt: system_prompt.to_owned(),
-        model: None,
-        sandbox: SandboxChoice::default(),
-        mcp_servers: Vec::new(),
-        secrets: BTreeMap::new(),
-        features: Features::default(),
-    };
+    let spec = AgentSpec::new(system_prompt);
     let setup = AgentSetup::new(deployment, instance, Arc::new(spec), "provider/model".to_owned());
     Preparation::new(setup, sandbox)
 }

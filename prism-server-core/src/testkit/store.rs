@@ -48,6 +48,7 @@ where
     deployments::deployments_are_guarded_by_revisions(make().await).await;
     deployments::specifications_never_change(make().await).await;
     deployments::skills_keep_their_order(make().await).await;
+    deployments::skills_are_added_and_removed(make().await).await;
     deployments::instances_are_guarded_by_revisions(make().await).await;
     deployments::lists_are_filtered_and_without_deleted_ones(make().await).await;
     deployments::the_engine_finds_deployments_by_state(make().await).await;
@@ -58,6 +59,7 @@ where
     conversations::runs_are_guarded_by_revisions(make().await).await;
     conversations::approvals_are_answered_once(make().await).await;
     conversations::approvals_are_listed(make().await).await;
+    conversations::overdue_approvals_are_found(make().await).await;
     conversations::a_running_run_is_cancelled_whatever_its_revision(make().await).await;
     changes::a_key_is_taken_once(make().await).await;
     changes::the_audit_log_is_read_newest_first(make().await).await;
@@ -77,6 +79,7 @@ where
     concurrency::logs_are_dense_and_told_in_order(make().await).await;
     concurrency::a_read_sees_every_acknowledged_commit(make().await).await;
     concurrency::one_of_many_runs_starts(make().await).await;
+    concurrency::one_of_many_skills_of_a_name_is_added(make().await).await;
     concurrency::no_update_is_lost(make().await).await;
     concurrency::every_meter_counts(make().await).await;
     concurrency::pages_lose_and_repeat_nothing(make().await).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{DeploymentStatus, Features, FeaturesUpdate, McpServer, Runtime, Sandbox, SandboxUpdate};
-use crate::{Cursor, Patch, SecretRef, Skill, macros::setters};
+use crate::{ApprovalPolicy, Cursor, Patch, SecretRef, Skill, macros::setters};
 
 /// The body of `POST /v1/deployments`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,10 @@ pub struct CreateDeployment {
     /// Feature switches.
     #[serde(default)]
     pub features: Features,
+    /// Which tools need the approval of a human. Default: only what the agent finds dangerous itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "ApprovalPolicy"))]
+    pub approvals: Option<ApprovalPolicy>,
 }
 
 impl CreateDeployment {
@@ -71,6 +75,7 @@ impl CreateDeployment {
             skills: Vec::new(),
             secrets: BTreeMap::new(),
             features: Features::default(),
+            approvals: None,
         }
     }
 
@@ -103,6 +108,8 @@ setters!(CreateDeployment {
     secrets: BTreeMap<String, SecretRef>,
     /// Sets the feature switches.
     features: Features,
+    /// Sets which tools need the approval of a human.
+    approvals?: ApprovalPolicy,
 });
 
 /// The body of `PATCH /v1/deployments/{deployment_id}`. Changes apply from the next run on.
@@ -149,6 +156,9 @@ pub struct UpdateDeployment {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "FeaturesUpdate"))]
     pub features: Option<FeaturesUpdate>,
+    /// Replaces which tools need the approval of a human, as a whole; `null` goes back to the default.
+    #[serde(skip_serializing_if = "Patch::is_keep")]
+    pub approvals: Patch<ApprovalPolicy>,
 }
 
 impl UpdateDeployment {
@@ -182,6 +192,13 @@ impl UpdateDeployment {
     #[must_use]
     pub fn skills(mut self, skills: impl IntoIterator<Item = Skill>) -> Self {
         self.skills = Some(skills.into_iter().collect());
+        self
+    }
+
+    /// Sets which tools need the approval of a human; [`Patch::Clear`] goes back to the default.
+    #[must_use]
+    pub fn approvals(mut self, policy: impl Into<Patch<ApprovalPolicy>>) -> Self {
+        self.approvals = policy.into();
         self
     }
 

@@ -1,5 +1,6 @@
 //! Harnesses.
 
+mod answers;
 pub mod hermes;
 pub mod scripted;
 mod unavailable;

@@ -369,6 +369,17 @@ impl Store for MemoryStore {
         })
     }
 
+    fn overdue_approvals(&self, now: Timestamp, limit: u32) -> BoxFuture<'_, StoreResult<Vec<Approval>>> {
+        self.read(|state| {
+            let pending = state.approvals.values().filter(|approval| approval.resolved_at.is_none());
+            let overdue = pending.filter(|approval| approval.expires_at.is_some_and(|due| due <= now));
+            let mut overdue: Vec<_> = overdue.cloned().collect();
+            overdue.sort_by_key(|approval| approval.expires_at);
+            overdue.truncate(limit as usize);
+            overdue
+        })
+    }
+
     fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>> {
         self.read(|state| state.last_sequences.get(deployment).copied().unwrap_or(0))
     }

@@ -1,10 +1,10 @@
 //! The request bodies of the native API, decoded and checked field by field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prism_types::{
-    Attachment, AttachmentType, Features, FeaturesUpdate, McpServer, Patch, Runtime, Sandbox, SandboxType,
-    SandboxUpdate, SecretRef, SkillSource, ThreadTarget,
+    ApprovalPolicy, Attachment, AttachmentType, Features, FeaturesUpdate, McpServer, Patch, Runtime, Sandbox,
+    SandboxType, SandboxUpdate, SecretRef, SkillSource, ThreadTarget,
 };
 use serde_json::Value;
 
@@ -38,6 +38,7 @@ pub(super) fn create_deployment(body: &Value, default_sandbox: &SandboxType) -> 
             "skills",
             "secrets",
             "features",
+            "approvals",
         ])?;
         let customer_id = object.required("customer_id", |node| node.label(1..=LABEL));
         let name = object.required("name", |node| node.label(1..=LABEL));
@@ -49,6 +50,7 @@ pub(super) fn create_deployment(body: &Value, default_sandbox: &SandboxType) -> 
         let skills = object.optional("skills", skills);
         let secrets = object.optional("secrets", |node| secrets(node, secret_ref));
         let features = object.optional("features", features);
+        let approvals = object.optional("approvals", approvals);
         Some(NewDeployment {
             customer_id: customer_id?,
             name: name?,
@@ -60,6 +62,8 @@ pub(super) fn create_deployment(body: &Value, default_sandbox: &SandboxType) -> 
                 mcp_servers: mcp_servers.unwrap_or_default(),
                 secrets: secrets.unwrap_or_default(),
                 features: updated_features(features.unwrap_or_default()),
+                disabled_tools: BTreeSet::new(),
+                approvals: approvals.unwrap_or_default(),
             },
             skills: skills.unwrap_or_default(),
         })
@@ -80,6 +84,7 @@ pub(super) fn update_deployment(body: &Value) -> Result<DeploymentChange> {
             "skills",
             "secrets",
             "features",
+            "approvals",
         ])?;
         for fixed in ["customer_id", "runtime"] {
             object.change::<()>(fixed, |node| node.refuse("cannot be changed; create another deployment"));
@@ -95,6 +100,7 @@ pub(super) fn update_deployment(body: &Value) -> Result<DeploymentChange> {
                 .change("secrets", |node| secrets(node, |node| node.or_null(secret_ref)))
                 .unwrap_or_default(),
             features: object.change("features", features).unwrap_or_default(),
+            approvals: patch(&object, "approvals", approvals),
         })
     })
 }
@@ -180,25 +186,42 @@ fn updated_features(update: FeaturesUpdate) -> Features {
         .filesystem_webhooks(update.filesystem_webhooks.unwrap_or(default.filesystem_webhooks))
 }
 
+fn approvals(node: Node<'_>) -> Option<ApprovalPolicy> {
+    let object = node.object(&["tools", "timeout_seconds"])?;
+    let pattern = |node: Node<'_>| node.parse(checks::tool_pattern);
+    let tools = object.optional("tools", |node| node.list(limits::APPROVAL_PATTERNS, pattern));
+    let timeout = object.optional("timeout_seconds", |node| node.whole(1..=limits::APPROVAL_SECONDS));
+    let mut policy = ApprovalPolicy::new(tools.unwrap_or_default());
+    policy.timeout_seconds = timeout;
+    Some(policy)
+}
+
 fn mcp_servers(node: Node<'_>) -> Option<Vec<McpServer>> {
-    let servers = node.list(limits::MCP_SERVERS, |node| {
-        let object = node.object(&["name", "url", "tools", "headers"])?;
-        let name = object.required("name", |node| node.parse(checks::slug));
-        let url = object.required("url", |node| node.parse(checks::http_url));
-        let tools =
-            object.optional("tools", |node| node.list(limits::MCP_TOOLS, |node| node.label(1..=LABEL)));
-        let headers = object.optional("headers", headers);
-        let mut server = McpServer::new(name?, url?);
-        server.tools = tools;
-        server.headers = headers.unwrap_or_default();
-        Some(server)
-    })?;
+    let servers = node.list(limits::MCP_SERVERS, mcp_server)?;
     distinct_names(node, servers, |server| &server.name)
 }
 
-fn headers(node: Node<'_>) -> Option<BTreeMap<String, String>> {
-    let headers =
-        node.map(limits::MCP_HEADERS, checks::header_name, |node| node.parse(checks::header_value))?;
+pub(super) fn mcp_server(node: Node<'_>) -> Option<McpServer> {
+    let object = node.object(&["name", "url", "tools", "headers"])?;
+    let name = object.required("name", |node| node.parse(checks::server_name));
+    let url = object.required("url", |node| node.parse(checks::http_url));
+    let tools = object.optional("tools", mcp_tools);
+    let headers = object.optional("headers", |node| headers(node, |node| node.parse(checks::header_value)));
+    let mut server = McpServer::new(name?, url?);
+    server.tools = tools;
+    server.headers = headers.unwrap_or_default();
+    Some(server)
+}
+
+pub(super) fn mcp_tools(node: Node<'_>) -> Option<Vec<String>> {
+    node.list(limits::MCP_TOOLS, |node| node.label(1..=LABEL))
+}
+
+pub(super) fn headers<T>(
+    node: Node<'_>,
+    value: impl Fn(Node<'_>) -> Option<T>,
+) -> Option<BTreeMap<String, T>> {
+    let headers = node.map(limits::MCP_HEADERS, checks::header_name, value)?;
     let mut names: Vec<_> = headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -212,9 +235,15 @@ fn skills(node: Node<'_>) -> Option<Vec<SkillDraft>> {
     distinct_names(node, skills, |skill| &skill.name)
 }
 
-fn skill(node: Node<'_>) -> Option<SkillDraft> {
+pub(super) fn skill(node: Node<'_>) -> Option<SkillDraft> {
     let object = node.object(&["name", "source", "path", "content", "url"])?;
     let name = object.required("name", |node| node.parse(checks::slug));
+    let origin = skill_origin(&object);
+    Some(SkillDraft { name: name?, origin: origin? })
+}
+
+/// The source of a skill, and the one field that goes with it.
+pub(super) fn skill_origin(object: &Object<'_>) -> Option<SkillOrigin> {
     let source: SkillSource = object.required("source", |node| node.choice(SkillSource::KNOWN))?;
     let own_field = match source {
         SkillSource::File => "path",
@@ -228,7 +257,7 @@ fn skill(node: Node<'_>) -> Option<SkillDraft> {
             });
         }
     }
-    let origin = object.required(own_field, |node| match source {
+    object.required(own_field, |node| match source {
         SkillSource::File => node
             .parse(|text| {
                 text.parse().map_err(|error: crate::domain::workspace::InvalidPath| error.to_string())
@@ -236,8 +265,7 @@ fn skill(node: Node<'_>) -> Option<SkillDraft> {
             .map(SkillOrigin::File),
         SkillSource::Inline => node.text(1..=TEXT).map(SkillOrigin::Inline),
         _ => node.parse(checks::http_url).map(SkillOrigin::Url),
-    });
-    Some(SkillDraft { name: name?, origin: origin? })
+    })
 }
 
 fn secrets<T>(node: Node<'_>, value: impl Fn(Node<'_>) -> Option<T>) -> Option<BTreeMap<String, T>> {
@@ -306,6 +334,8 @@ mod tests {
             persistent: bool,
             dreaming: bool,
             tools in proptest::option::of(proptest::collection::vec("[a-z]{1,9}", 0..3)),
+            patterns in proptest::collection::vec("(shell|[*]_file|[a-z*]{1,9}/[a-z*]{1,9})", 0..3),
+            timeout in proptest::option::of(1..=limits::APPROVAL_SECONDS),
         ) {
             let mut server = McpServer::new("media", "https://example.com/mcp");
             server.tools = tools;
@@ -318,6 +348,9 @@ mod tests {
                 .skill(Skill::inline("a", "x"))
                 .secret("TOKEN", "sec_a".parse().unwrap());
             request.model = model;
+            let mut policy = ApprovalPolicy::new(patterns);
+            policy.timeout_seconds = timeout;
+            request = request.approvals(policy.clone());
             let new = create_deployment(&serde_json::to_value(&request).unwrap()).unwrap();
             prop_assert_eq!(new.customer_id, request.customer_id);
             prop_assert_eq!(new.runtime, request.runtime);
@@ -328,6 +361,7 @@ mod tests {
             prop_assert_eq!(new.spec.mcp_servers, request.mcp_servers);
             prop_assert_eq!(new.spec.secrets, request.secrets);
             prop_assert_eq!(new.skills.len(), 1);
+            prop_assert_eq!(new.spec.approvals, policy);
         }
     }
 

@@ -73,6 +73,7 @@ pub(super) fn approval(view: ApprovalView) -> Approval {
     Approval::new(id, deployment, thread_id, run, approval.summary, approval.created_at)
         .status(approval.state.status())
         .answer(approval.answer)
+        .expires_at(approval.expires_at)
         .resolved_at(approval.resolved_at)
 }
 

@@ -12,6 +12,7 @@ mod encode;
 mod error;
 mod events;
 mod files;
+mod mcp_servers;
 mod messages;
 #[cfg(feature = "schema")]
 mod openapi;
@@ -21,6 +22,7 @@ mod raw_bodies;
 mod runs;
 mod skills;
 mod threads;
+mod tools;
 mod webhooks;
 
 use std::{sync::Arc, time::Instant};
@@ -99,6 +101,17 @@ fn handler(operation: &Operation) -> MethodRouter<Arc<Core>> {
         "write_file" => put(files::write),
         "delete_file" => delete(files::delete),
         "list_skills" => get(skills::list),
+        "add_skill" => post(skills::add),
+        "get_skill" => get(skills::get),
+        "update_skill" => put(skills::update),
+        "remove_skill" => delete(skills::remove),
+        "list_tools" => get(tools::list),
+        "update_tool" => patch(tools::update),
+        "list_mcp_servers" => get(mcp_servers::list),
+        "add_mcp_server" => post(mcp_servers::add),
+        "get_mcp_server" => get(mcp_servers::get),
+        "update_mcp_server" => patch(mcp_servers::update),
+        "remove_mcp_server" => delete(mcp_servers::remove),
         "create_thread" => post(threads::create),
         "list_threads" => get(threads::list),
         "get_thread" => get(threads::get),

@@ -98,16 +98,19 @@ fn describe(operation: &Operation) -> Value {
 fn parameters(operation: &Operation) -> Vec<Value> {
     let in_path = operation.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let in_path = in_path.map(|name| {
-        let prefix = match name {
-            "thread_id" => "thr_",
-            "run_id" => "run_",
-            "approval_id" => "apr_",
-            "automation_id" => "auto_",
-            "webhook_id" => "whe_",
-            "delivery_id" => "whd_",
-            _ => "dep_",
+        let id = |prefix: &str| format!("^{prefix}[A-Za-z0-9_-]{{1,100}}$");
+        let pattern = match name {
+            "thread_id" => id("thr_"),
+            "run_id" => id("run_"),
+            "approval_id" => id("apr_"),
+            "automation_id" => id("auto_"),
+            "webhook_id" => id("whe_"),
+            "delivery_id" => id("whd_"),
+            "skill_id" => id("skl_"),
+            "server_name" => "^[A-Za-z0-9_-]{1,64}$".to_owned(),
+            "tool_name" => r"^[^\u0000]{1,255}$".to_owned(),
+            _ => id("dep_"),
         };
-        let pattern = format!("^{prefix}[A-Za-z0-9_-]{{1,100}}$");
         json!({
             "name": name,
             "in": "path",

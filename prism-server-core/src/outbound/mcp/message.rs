@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, Refused};
+use super::{Allowed, Called, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, Refused};
 
 type Fields = BTreeMap<String, Box<RawValue>>;
 
@@ -44,10 +44,15 @@ impl Message {
         fits.then(|| id.clone())
     }
 
-    /// The message for the server: calls of tools only of those that are allowed, and with the customer.
-    pub(super) fn passed(mut self, tools: Option<&[String]>, customer_id: &str) -> Result<Vec<u8>, Refused> {
+    /// The message for the server, and the tool that it calls: only one that is allowed, and with the customer.
+    pub(super) fn passed(
+        mut self,
+        tools: &Allowed,
+        customer_id: &str,
+    ) -> Result<(Vec<u8>, Option<Called>), Refused> {
         let refused = |message: String| Refused::new(StatusCode::BAD_REQUEST, INVALID_PARAMS, message);
         let written = |error: serde_json::Error| refused(error.to_string());
+        let mut called = None;
         if self.method.as_deref() == Some("tools/call") {
             let params = self.fields.get("params").map(|params| serde_json::from_str(params.get()));
             let Some(Ok(mut params)) = params else {
@@ -55,16 +60,17 @@ impl Message {
             };
             let name = Fields::get(&params, "name").map(|name| serde_json::from_str::<String>(name.get()));
             let Some(Ok(name)) = name else { return Err(refused("params.name must be a string".to_owned())) };
-            if tools.is_some_and(|tools| !tools.contains(&name)) {
+            if !tools.has(&name) {
                 return Err(refused("tool not allowed".to_owned()));
             }
+            called = Some(Called { tool: name, arguments: params.get("arguments").cloned() });
             let meta = params.get("_meta").and_then(|meta| serde_json::from_str(meta.get()).ok());
             let mut meta: Fields = meta.unwrap_or_default();
             meta.insert("prism/customer_id".to_owned(), to_raw_value(customer_id).map_err(written)?);
             params.insert("_meta".to_owned(), to_raw_value(&meta).map_err(written)?);
             self.fields.insert("params".to_owned(), to_raw_value(&params).map_err(written)?);
         }
-        serde_json::to_vec(&self.fields).map_err(written)
+        Ok((serde_json::to_vec(&self.fields).map_err(written)?, called))
     }
 }
 
@@ -74,9 +80,9 @@ mod tests {
     use serde_json::{Value, json};
 
     fn passed(message: &str, tools: Option<&[&str]>) -> Result<Value, String> {
-        let tools = tools.map(|tools| tools.iter().map(|tool| (*tool).to_owned()).collect::<Vec<_>>());
+        let tools = tools.map_or_else(Allowed::default, Allowed::only);
         let message = Message::read(message.as_bytes()).map_err(|refused| refused.message)?;
-        let passed = message.passed(tools.as_deref(), "cus_ü").map_err(|refused| refused.message)?;
+        let (passed, _) = message.passed(&tools, "cus_ü").map_err(|refused| refused.message)?;
         Ok(serde_json::from_slice(&passed).unwrap())
     }
 
@@ -115,7 +121,7 @@ mod tests {
         let message = r#"{"id":1,"method":"tools/call","params":{"name":"a","arguments":{"n":1.0000000000000000001},
             "_meta":{"progressToken":7,"prism/customer_id":"forged"}}}"#;
         let message = Message::read(message.as_bytes()).unwrap();
-        let passed = String::from_utf8(message.passed(None, "cus_1").unwrap()).unwrap();
+        let passed = String::from_utf8(message.passed(&Allowed::default(), "cus_1").unwrap().0).unwrap();
         assert!(passed.contains(r#"{"n":1.0000000000000000001}"#), "{passed}");
         assert!(passed.contains(r#""_meta":{"prism/customer_id":"cus_1","progressToken":7}"#), "{passed}");
         assert!(!passed.contains("forged"));

@@ -1,10 +1,12 @@
 //! The route of MCP servers: streamable HTTP, of the revision 2025-06-18 and 2025-03-26.
 //!
-//! A message passes when the allowlist of tools lets it; the server is told which customer it is for, and gets the
-//! headers that the deployment has for it. What it answers passes without secrets and without tools that are not
-//! allowed.
+//! A message passes when the tool that it calls is allowed, and a call that needs the approval of a human has one; the
+//! server is told which customer it is for, and gets the headers that the deployment has for it. What it answers passes
+//! without secrets and without tools that are not allowed.
 
+mod allowed;
 mod answer;
+mod listing;
 mod message;
 
 use std::sync::Arc;
@@ -26,7 +28,12 @@ use serde_json::{json, value::RawValue};
 use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
-use self::message::Message;
+pub(crate) use self::listing::{ListedServer, ListedTool};
+pub(super) use self::{allowed::AllowedCalls, listing::list};
+use self::{
+    allowed::{Allowed, Called},
+    message::Message,
+};
 use super::{
     Agent,
     memory::{Full, Held, Unread},
@@ -36,9 +43,10 @@ use super::{
 use crate::{
     domain::{
         limits,
+        tool::ToolName,
         variables::{self, Part},
     },
-    ports::{EgressBody, EgressRequest, Reach},
+    ports::{EgressBody, EgressRequest, Reach, ToolCall},
     telemetry,
 };
 
@@ -84,12 +92,18 @@ pub(super) async fn post(
     let (body, _held) = agent.shared.memory.read(body, limits::MCP_REQUEST).await?;
     let message = Message::read(&body)?;
     let id = message.id();
-    let passed = match message.passed(server.tools.as_deref(), &agent.customer_id) {
-        Ok(passed) => passed,
-        Err(refused) => return Err(refused.answering(id)),
-    };
+    let passed = message.passed(&Allowed::of(&agent.spec, server), &agent.customer_id);
+    let (passed, called) = passed.map_err(|refused| refused.answering(id.clone()))?;
+    let approved = agent.approved(server, called).map_err(|refused| refused.answering(id.clone()))?;
     let answered = agent.clone().ask(server, Method::POST, &headers, passed.into(), permit).await;
-    answered.map_err(|refused| refused.answering(id))
+    let answered = answered.map_err(|refused| refused.answering(id))?;
+    if let Some(call) = approved
+        && !answered.status().is_success()
+    {
+        // The server did not take it, such as for a session that it has forgotten: it may be sent once more.
+        agent.shared.allowed_calls.allow(call);
+    }
+    Ok(answered)
 }
 
 /// `GET /mcp/{name}`: the stream of what the server says by itself.
@@ -119,6 +133,27 @@ impl Agent {
             let message = "the agent has no MCP server of this name".to_owned();
             Refused::new(StatusCode::NOT_FOUND, INVALID_REQUEST, message)
         })
+    }
+
+    /// The call, if it needs the approval of a human and has it; `None`: it needs none.
+    fn approved(&self, server: &McpServer, called: Option<Called>) -> Result<Option<ToolCall>, Refused> {
+        let Some(Called { tool, arguments }) = called else { return Ok(None) };
+        let tool = ToolName::of_server(&server.name, tool);
+        if !tool.needs_approval(&self.spec.approvals) {
+            return Ok(None);
+        }
+        let refused = |message: String| Refused::new(StatusCode::FORBIDDEN, INVALID_REQUEST, message);
+        let arguments = arguments.as_deref().map_or("{}", RawValue::get);
+        let arguments = serde_json::from_str(arguments)
+            .map_err(|_| refused("params.arguments must be JSON".to_owned()))?;
+        let call = ToolCall { tool, arguments };
+        if self.shared.allowed_calls.take(&call) {
+            return Ok(Some(call));
+        }
+        Err(refused(format!(
+            "a human has to approve each call of {}, and has not approved this one",
+            call.tool
+        )))
     }
 
     fn mcp_call(&self) -> Result<OwnedSemaphorePermit, Refused> {
@@ -157,7 +192,7 @@ impl Agent {
         let scrubber = self.shared.secrets.scrubber();
         let kind = head.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
         let is = |name: &[u8]| kind.as_ref().is_some_and(|kind| kind.starts_with(name));
-        let tools = server.tools.clone();
+        let tools = Allowed::of(&self.spec, server);
         let body = if head.status.is_success() && is(b"text/event-stream") {
             let events = Events::new(limits::MCP_ANSWER);
             let held = self.shared.memory.hold_nothing();
@@ -167,7 +202,7 @@ impl Agent {
             let whole = whole(answer, limits::MCP_ANSWER, &mut held)
                 .await
                 .map_err(|reason| unanswered(name, reason))?;
-            let allowed = answer::with_allowed_tools(&whole, tools.as_deref());
+            let allowed = answer::with_allowed_tools(&whole, &tools);
             scrubber.bytes(&allowed).into_owned().into()
         } else {
             let read = beginning(answer, limits::OUTBOUND_ERROR).await;
@@ -248,7 +283,7 @@ struct Passing {
     events: Events,
     /// The memory of the event under way.
     held: Held,
-    tools: Option<Vec<String>>,
+    tools: Allowed,
     /// Held for as long as the stream lasts.
     _permit: OwnedSemaphorePermit,
 }
@@ -281,7 +316,7 @@ impl Passing {
             let mut told = Vec::new();
             for event in events {
                 let allowed = sse::data(&event).map(|data| {
-                    let allowed = answer::with_allowed_tools(&data, self.tools.as_deref());
+                    let allowed = answer::with_allowed_tools(&data, &self.tools);
                     if *allowed == *data { event.clone() } else { sse::with_data(&event, &allowed) }
                 });
                 told.extend_from_slice(&scrubber.bytes(allowed.as_ref().unwrap_or(&event)));

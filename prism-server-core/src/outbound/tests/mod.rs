@@ -2,6 +2,7 @@
 
 mod mcp;
 mod model;
+mod tools;
 
 use std::{
     sync::{
@@ -83,6 +84,8 @@ async fn serve(router: Router) -> (String, JoinHandle<()>) {
 struct Outside {
     store: Arc<MemoryStore>,
     outbounds: Outbounds,
+    deployment: Deployment,
+    spec: Arc<AgentSpec>,
     outbound: Arc<dyn Outbound>,
     origin: String,
     task: JoinHandle<()>,
@@ -96,15 +99,26 @@ impl Outside {
         providers: &[(&str, Provider)],
         server: Option<(McpServer, &Server)>,
     ) -> Self {
+        Self::with(credits, providers, server, |_| {}).await
+    }
+
+    async fn with(
+        credits: Option<u64>,
+        providers: &[(&str, Provider)],
+        server: Option<(McpServer, &Server)>,
+        change: impl FnOnce(&mut AgentSpec),
+    ) -> Self {
         let store = Arc::new(MemoryStore::new());
         let tenant = Tenant { credits, ..records::tenant(1) };
         commit(store.as_ref(), [Write::InsertTenant(tenant)]).await.unwrap();
         let mut egress = HttpEgress::builder();
-        let mut spec = AgentSpec { mcp_servers: Vec::new(), ..records::spec() };
+        let mut spec = AgentSpec { secrets: records::spec().secrets, ..AgentSpec::new("") };
         if let Some((server, upstream)) = server {
             egress = egress.development_origin("https://mcp.example", upstream.origin.as_str());
             spec.mcp_servers.push(server);
         }
+        change(&mut spec);
+        let spec = Arc::new(spec);
         let providers = providers.iter().map(|(name, provider)| ((*name).to_owned(), provider.clone()));
         let outbounds = Outbounds::new(Gateway::new(
             store.clone(),
@@ -116,9 +130,9 @@ impl Outside {
         set_secret(&store, SECRET).await;
         let deployment = Deployment { customer_id: "cus ü%".to_owned(), ..records::deployment(1, 1) };
         let model = "anthropic/claude-sonnet-4.5".to_owned();
-        let outbound = outbounds.make(&deployment, &Arc::new(spec), model).await.unwrap();
+        let outbound = outbounds.make(&deployment, &spec, model).await.unwrap();
         let (origin, task) = serve(outbound.router()).await;
-        Self { store, outbounds, outbound, origin, task }
+        Self { store, outbounds, deployment, spec, outbound, origin, task }
     }
 
     fn url(&self, path: &str) -> String {

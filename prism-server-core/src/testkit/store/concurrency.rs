@@ -7,10 +7,13 @@ use tokio::task::JoinSet;
 
 use super::{
     Recorder, commit,
-    records::{at, deployment, event, id, run, tenant, whole_deployment},
+    records::{at, deployment, event, id, run, skill, tenant, whole_deployment},
 };
 use crate::{
-    domain::tenant::{Metered, Tenant},
+    domain::{
+        skill::SkillRecord,
+        tenant::{Metered, Tenant},
+    },
     ports::{DeploymentFilter, ListQuery, Store, StoreError, Write},
 };
 
@@ -96,6 +99,25 @@ pub async fn one_of_many_runs_starts(store: Arc<dyn Store>) {
         });
     }
     assert_eq!(callers.join_all().await.into_iter().sum::<u32>(), 1);
+}
+
+/// Of many that add a skill of one name at once, one wins and the others are told of the conflict.
+pub async fn one_of_many_skills_of_a_name_is_added(store: Arc<dyn Store>) {
+    commit(store.as_ref(), whole_deployment(1)).await.unwrap();
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS {
+        let store = Arc::clone(&store);
+        let skill = SkillRecord { name: "one".to_owned(), ..skill(1, caller) };
+        callers.spawn(async move {
+            match commit(store.as_ref(), [Write::InsertSkill(skill)]).await {
+                Ok(()) => 1,
+                Err(StoreError::Conflict("skill")) => 0,
+                Err(error) => panic!("{error}"),
+            }
+        });
+    }
+    assert_eq!(callers.join_all().await.into_iter().sum::<u32>(), 1);
+    assert_eq!(store.skills(&id("dep_", 1)).await.unwrap().len(), 1);
 }
 
 /// Many that read, change and write back one record, and try again after a conflict, lose no change.

@@ -217,6 +217,27 @@ pub async fn approvals_are_listed(store: Arc<dyn Store>) {
     assert_eq!(store.approval(&id("apr_", 9)).await.unwrap(), None);
 }
 
+/// Questions whose own limit of time has come are found, those first that are overdue the longest.
+pub async fn overdue_approvals_are_found(store: Arc<dyn Store>) {
+    let store = store.as_ref();
+    commit(store, whole_deployment(1)).await.unwrap();
+    commit(store, [Write::InsertRun(run(1, 1, 1))]).await.unwrap();
+    let due = [(1, None), (2, Some(30)), (3, Some(20)), (4, Some(50)), (5, Some(10)), (6, Some(20))];
+    let asked = due.map(|(number, due)| Approval { expires_at: due.map(at), ..approval(1, 1, number) });
+    commit(store, asked.iter().cloned().map(Write::InsertApproval)).await.unwrap();
+    assert_eq!(store.approval(&id("apr_", 2)).await.unwrap(), Some(asked[1].clone()));
+    commit(store, [Write::ResolveApproval(id("apr_", 5), Resolution::closed(), at(15))]).await.unwrap();
+    let overdue = async |now, limit| {
+        let found = store.overdue_approvals(at(now), limit).await.unwrap();
+        found.into_iter().map(|approval| approval.id).collect::<Vec<ApprovalId>>()
+    };
+    let ids = |numbers: &[u32]| numbers.iter().map(|number| id("apr_", *number)).collect::<Vec<ApprovalId>>();
+    assert_eq!(overdue(19, 9).await, ids(&[]));
+    assert_eq!(overdue(20, 9).await, ids(&[3, 6]));
+    assert_eq!(overdue(49, 9).await, ids(&[3, 6, 2]));
+    assert_eq!(overdue(99, 1).await, ids(&[3]));
+}
+
 /// A running run is cancelled whatever its revision is; an update does not take it back, and one that has not seen it
 /// is a conflict.
 pub async fn a_running_run_is_cancelled_whatever_its_revision(store: Arc<dyn Store>) {

@@ -94,11 +94,17 @@ pub async fn skills_keep_their_order(store: Arc<dyn Store>) {
         ..skill(1, 1)
     };
     commit(store, [Write::UpdateSkill(mended.clone())]).await.unwrap();
-    assert_eq!(skills(1).await, [skill(1, 3), mended, skill(1, 2)]);
+    let kept = SkillRecord { revision: 1, ..mended.clone() };
+    assert_eq!(skills(1).await, [skill(1, 3), kept.clone(), skill(1, 2)]);
+    is_conflict(commit(store, [Write::UpdateSkill(mended)]).await, "skill");
+    let renamed = SkillRecord { name: skill(1, 2).name, ..kept };
+    is_conflict(commit(store, [Write::UpdateSkill(renamed)]).await, "skill");
     is_missing(commit(store, [Write::UpdateSkill(skill(1, 7))]).await, "skill");
     is_missing(commit(store, [Write::UpdateSkill(skill(2, 1))]).await, "skill");
 
     is_conflict(replace(1, vec![skill(1, 4), skill(1, 4)]).await, "skill");
+    let same_name = SkillRecord { name: skill(1, 4).name, ..skill(1, 5) };
+    is_conflict(replace(1, vec![skill(1, 4), same_name]).await, "skill");
     is_conflict(replace(1, vec![skill(1, 9)]).await, "skill");
     assert_eq!(skills(1).await.len(), 3);
     replace(1, vec![skill(1, 2)]).await.unwrap();
@@ -106,6 +112,35 @@ pub async fn skills_keep_their_order(store: Arc<dyn Store>) {
     assert_eq!(skills(2).await, [skill(2, 9)]);
     replace(1, vec![]).await.unwrap();
     assert_eq!(skills(1).await, []);
+}
+
+/// Skills are added behind all others and removed one by one; a name is there once in a deployment.
+pub async fn skills_are_added_and_removed(store: Arc<dyn Store>) {
+    let store = store.as_ref();
+    let add = |skill| commit(store, [Write::InsertSkill(skill)]);
+    let remove =
+        |deployment, number| commit(store, [Write::RemoveSkill(id("dep_", deployment), id("skl_", number))]);
+    let skills = |deployment| async move { store.skills(&id("dep_", deployment)).await.unwrap() };
+    is_missing(add(skill(1, 1)).await, "deployment");
+    commit(store, [deployment(1, 1), deployment(1, 2)].map(Write::InsertDeployment)).await.unwrap();
+    for number in [3, 1, 2] {
+        add(skill(1, number)).await.unwrap();
+    }
+    add(SkillRecord { name: skill(1, 1).name, ..skill(2, 9) }).await.unwrap();
+    is_conflict(add(skill(1, 3)).await, "skill");
+    is_conflict(add(SkillRecord { name: skill(1, 3).name, ..skill(1, 7) }).await, "skill");
+    assert_eq!(skills(1).await, [skill(1, 3), skill(1, 1), skill(1, 2)]);
+
+    is_missing(remove(2, 1).await, "skill");
+    remove(1, 1).await.unwrap();
+    is_missing(remove(1, 1).await, "skill");
+    // Its place is not taken, and its name is free again.
+    let again = SkillRecord { name: skill(1, 1).name, ..skill(1, 8) };
+    add(again.clone()).await.unwrap();
+    remove(1, 3).await.unwrap();
+    add(skill(1, 3)).await.unwrap();
+    assert_eq!(skills(1).await, [skill(1, 2), again, skill(1, 3)]);
+    assert_eq!(skills(2).await.len(), 1);
 }
 
 /// An update of an instance needs the revision that is stored and raises it.
@@ -234,6 +269,7 @@ pub async fn a_purge_leaves_nothing(store: Arc<dyn Store>) {
         (Write::InsertInstance(instance(1, 7)), "deployment"),
         (Write::InsertSpec(id("dep_", 1), 2, spec()), "deployment"),
         (Write::ReplaceSkills(id("dep_", 1), vec![skill(1, 7)]), "deployment"),
+        (Write::InsertSkill(skill(1, 7)), "deployment"),
         (Write::InsertRun(run(1, 1, 7)), "deployment"),
         (Write::InsertRun(run(2, 1, 7)), "thread"),
         (Write::InsertApproval(approval(1, 1, 7)), "deployment"),
@@ -245,6 +281,7 @@ pub async fn a_purge_leaves_nothing(store: Arc<dyn Store>) {
         (Write::UpdateRun(run(1, 1, 1)), "run"),
         (Write::TouchRun(id("run_", 1)), "run"),
         (Write::UpdateSkill(skill(1, 1)), "skill"),
+        (Write::RemoveSkill(id("dep_", 1), id("skl_", 1)), "skill"),
         (Write::ResolveApproval(id("apr_", 1), Resolution::closed(), at(1)), "approval"),
     ] {
         is_missing(commit(store, [write]).await, noun);

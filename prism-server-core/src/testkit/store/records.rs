@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use prism_types::{
-    Attachment, AttachmentType, Features, McpServer, MessageRole, Runtime, Sandbox, SkillSource, Timestamp,
-    Usage, WebhookEventType,
+    ApprovalPolicy, Attachment, AttachmentType, Features, McpServer, MessageRole, Runtime, Sandbox,
+    SkillSource, Timestamp, Usage, WebhookEventType,
 };
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
         skill::{SkillRecord, SkillState},
         tenant::{ApiKey, Scopes, Tenant},
         thread::Thread,
+        tool::ToolName,
         webhook::{PING, Webhook, WebhookState, delivery::Delivery},
     },
     ports::Write,
@@ -129,6 +130,8 @@ pub fn spec() -> AgentSpec {
         mcp_servers: vec![McpServer::new("tools", "https://example.com/mcp").tools(["search"])],
         secrets: BTreeMap::from([("TOKEN".to_owned(), id("sec_", 1))]),
         features: Features::default().dreaming(true),
+        disabled_tools: [ToolName::builtin("shell"), ToolName::of_server("tools", "drop")].into(),
+        approvals: ApprovalPolicy::new(["tools/*"]).timeout_seconds(60_u32),
     }
 }
 
@@ -145,6 +148,7 @@ pub fn skill(deployment: u32, number: u32) -> SkillRecord {
         content: Some("---\n".to_owned()),
         error: None,
         created_at: at(number),
+        revision: 0,
     }
 }
 
@@ -215,6 +219,7 @@ pub fn approval(deployment: u32, run: u32, number: u32) -> Approval {
         state: ApprovalState::Pending,
         answer: None,
         created_at: at(number),
+        expires_at: None,
         resolved_at: None,
     }
 }

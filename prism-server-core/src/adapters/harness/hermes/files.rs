@@ -13,6 +13,7 @@ use prism_types::InstanceId;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::tools;
 use crate::{
     domain::{deployment::AgentSpec, skill::SkillRecord},
     ports::AgentSetup,
@@ -20,6 +21,7 @@ use crate::{
 
 const BRIDGE: &str = include_str!("bridge/bridge.py");
 const AGENT: &str = include_str!("bridge/agent.py");
+const POLICY: &str = include_str!("bridge/policy.py");
 /// How long an approval may wait, in seconds: longer than any run does.
 const APPROVAL_SECONDS: u64 = 30 * 24 * 60 * 60;
 
@@ -67,9 +69,11 @@ impl Folder {
         let config = yaml(&config(&setup.spec, token));
         let environment =
             json!({ "HERMES_TUI_TOOLSETS": toolsets(&setup.spec).join(","), "PRISM_DOLLAR": "$" });
+        let policy = tools::policy(&setup.spec).to_string();
         let watch = setup.spec.features.filesystem_webhooks;
         let mut digest = Sha256::new();
-        for part in [BRIDGE, AGENT, &config, &environment.to_string(), if watch { "watch" } else { "" }] {
+        let watched = if watch { "watch" } else { "" };
+        for part in [BRIDGE, AGENT, POLICY, &config, &policy, &environment.to_string(), watched] {
             digest.update(part.len().to_le_bytes());
             digest.update(part);
         }
@@ -77,6 +81,8 @@ impl Folder {
         let settings = json!({ "digest": digest, "environment": environment, "watch_files": watch });
         self.write("bridge.py", BRIDGE.as_bytes())?;
         self.write("agent.py", AGENT.as_bytes())?;
+        self.write("policy.py", POLICY.as_bytes())?;
+        self.write("policy.json", policy.as_bytes())?;
         self.write("config.yaml", config.as_bytes())?;
         self.write("agent.json", settings.to_string().as_bytes())?;
         self.make_directory("skills")?;

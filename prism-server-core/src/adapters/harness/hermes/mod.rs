@@ -15,7 +15,8 @@
 //! So the agent runs under a small script of ours, the **bridge**, over its standard input and output. The bridge
 //! also does what neither server does: it keeps every line until the gateway has it, so that a gateway that
 //! restarts loses nothing. The gateway of Hermes is started by a second script, which adds the few methods that a
-//! control plane needs; `bridge/agent.py` tells which and why, `bridge/bridge.py` has the bridge's protocol.
+//! control plane needs; `bridge/agent.py` tells which and why, `bridge/policy.py` hides tools and asks before others are
+//! called, and `bridge/bridge.py` has the bridge's protocol.
 //!
 //! # What survives what
 //! | what ends | what becomes of a run |
@@ -32,7 +33,6 @@
 //! Everything that the agent says is hostile input: lines, texts and numbers are bounded, and what is not
 //! understood is dropped.
 
-mod answers;
 mod connection;
 mod files;
 mod known_files;
@@ -40,6 +40,7 @@ mod log;
 mod release;
 mod run;
 mod sockets;
+mod tools;
 mod turn;
 
 #[cfg(test)]
@@ -71,7 +72,7 @@ use self::{
     sockets::Outside,
 };
 use crate::{
-    domain::workspace::WorkspacePath,
+    domain::{deployment::AgentSpec, tool::BuiltinTool, workspace::WorkspacePath},
     ports::{
         AgentSetup, BoxFuture, Harness, HarnessError, HarnessEvent, HarnessStep, OutsideChange, Preparation,
         Program, RunInput, SandboxError, StepStream,
@@ -145,6 +146,10 @@ impl Harness for HermesHarness {
 
     fn sandbox_for(&self, requested: &Sandbox) -> SandboxType {
         if requested.enabled { requested.kind.clone() } else { SandboxType::Process }
+    }
+
+    fn tools(&self, spec: &AgentSpec) -> Vec<BuiltinTool> {
+        tools::builtin(spec)
     }
 
     fn is_resident(&self) -> bool {

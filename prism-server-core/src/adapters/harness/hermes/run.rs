@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
+    super::answers::{self, Choice, Meaning},
     Agent,
-    answers::{self, Choice, Meaning},
     connection::{CallError, Connection, GRACE, Hold},
     known_files::KnownFiles,
     log::{Found, LONGEST_NAME, Line},
-    turn::{Outcome, Question, Turn},
+    turn::{Call, Outcome, Question, Turn},
 };
 use crate::domain::approval::Decision;
-use crate::ports::{HarnessEvent, HarnessStep, Preparation, RunInput, UserMessage};
+use crate::ports::{HarnessEvent, HarnessStep, Preparation, RunInput, ToolCall, UserMessage};
 
 /// How long the agent may take to answer a call.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -244,12 +244,15 @@ impl Run {
             return Ok(());
         }
         match self.at.turn.question.take() {
-            Some(question) => self.answer(&question, Meaning::Choice(Choice::Deny, None), NOBODY).await,
+            Some(question) => {
+                self.answer(&question, Meaning::Choice(Choice::Deny, Some(NOBODY)), NOBODY).await
+            }
             None => Ok(()),
         }
     }
 
-    /// A question that is not open any more was answered before a restart.
+    /// Answers a question; the call that it allows may pass the gateway. A question that is not open any more was
+    /// answered before a restart.
     async fn answer(
         &self,
         question: &Question,
@@ -260,15 +263,32 @@ impl Run {
         if question.clarify {
             params["clarify"] = json!(true);
             params["text"] = json!(answer);
-        } else {
-            let (choice, reason) = match meaning {
-                Meaning::Choice(choice, reason) => (choice, reason),
-                Meaning::Unclear => (Choice::Deny, Some(answer)),
-            };
-            params["choice"] = json!(choice.as_str());
-            params["text"] = json!(reason);
+            return self.call("prism.answer", params).await.map(drop);
         }
-        self.call("prism.answer", params).await.map(drop)
+        let (choice, reason) = match meaning {
+            // Each call needs an approval of its own.
+            Meaning::Choice(Choice::Session, reason) if question.call.is_some() => (Choice::Once, reason),
+            Meaning::Choice(choice, reason) => (choice, reason),
+            Meaning::Unclear => (Choice::Deny, Some(answer)),
+        };
+        params["choice"] = json!(choice.as_str());
+        params["text"] = json!(reason);
+        // The call may come before the answer to this.
+        let allowed =
+            question.call.as_ref().filter(|call| choice != Choice::Deny && call.tool.server.is_some());
+        let allowed = allowed
+            .map(|Call { tool, arguments }| ToolCall { tool: tool.clone(), arguments: arguments.clone() });
+        let outbound = &self.agent.setup.outbound;
+        if let Some(call) = &allowed {
+            outbound.allow_call(call.clone());
+        }
+        let answered = self.call("prism.answer", params).await;
+        if let Some(call) = &allowed
+            && !matches!(&answered, Ok(answer) if answer["resolved"] != 0)
+        {
+            outbound.withdraw_call(call);
+        }
+        answered.map(drop)
     }
 
     /// Hands the first message over. When that happened before a restart that came before the first step was

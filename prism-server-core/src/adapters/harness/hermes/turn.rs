@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::known_files::{Seen, Stamp};
-use crate::{domain::workspace::WorkspacePath, ports::HarnessEvent};
+use crate::{
+    domain::{tool::ToolName, workspace::WorkspacePath},
+    ports::HarnessEvent,
+};
 
 /// Most bytes of a tool's arguments or result that are told, as JSON.
 const TOOL_JSON: usize = 256 * 1024;
@@ -43,6 +46,16 @@ pub(super) struct Question {
     pub(super) clarify: bool,
     /// What it asks.
     pub(super) summary: String,
+    /// The call that it asks for, when the deployment wants each such call to be approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) call: Option<Call>,
+}
+
+/// A call of a tool that a human is asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Call {
+    pub(super) tool: ToolName,
+    pub(super) arguments: Value,
 }
 
 /// What one event comes to.
@@ -105,9 +118,14 @@ impl Turn {
             "prism.file" => return file(payload).map_or(Outcome::Nothing, Outcome::File),
             "prism.taken" => return Outcome::Taken(short(text(payload, "id"), NAME)),
             "approval.request" => {
+                let question = text(payload, "question");
+                if let Some(call) = call(&payload["call"]) {
+                    let summary = format!("The agent wants to use {}: {}", call.tool, call.arguments);
+                    return self.asks(question, false, &summary, Some(call));
+                }
                 let (why, what) = (text(payload, "description"), text(payload, "command"));
                 let summary = format!("The agent asks for approval ({why}): {what}");
-                return self.asks(text(payload, "question"), false, &summary);
+                return self.asks(question, false, &summary, None);
             }
             "clarify.request" => {
                 let mut summary = text(payload, "question").to_owned();
@@ -115,7 +133,7 @@ impl Turn {
                 for choice in choices.iter().filter_map(Value::as_str).take(20) {
                     summary = format!("{summary}\n- {choice}");
                 }
-                return self.asks(text(payload, "request_id"), true, &summary);
+                return self.asks(text(payload, "request_id"), true, &summary, None);
             }
             "message.complete" => return self.complete(payload),
             "error" => self.failure = Some(short(text(payload, "message"), SENTENCE)),
@@ -142,8 +160,9 @@ impl Turn {
         Outcome::Told(HarnessEvent::Token(delta))
     }
 
-    fn asks(&mut self, id: &str, clarify: bool, summary: &str) -> Outcome {
-        self.question = Some(Question { id: short(id, NAME), clarify, summary: short(summary, SENTENCE) });
+    fn asks(&mut self, id: &str, clarify: bool, summary: &str, call: Option<Call>) -> Outcome {
+        let (id, summary) = (short(id, NAME), short(summary, SENTENCE));
+        self.question = Some(Question { id, clarify, summary, call });
         Outcome::Asks
     }
 
@@ -170,6 +189,14 @@ impl Turn {
         self.told_in_turn = false;
         outcome
     }
+}
+
+/// The call that a human is asked about; what is longer than the agent may tell is none.
+fn call(value: &Value) -> Option<Call> {
+    let name = |field| value[field].as_str().filter(|name| name.len() <= 4 * NAME).map(str::to_owned);
+    let tool = ToolName { server: name("server"), name: name("tool")? };
+    let arguments = value["arguments"].clone();
+    (arguments.is_object() && arguments.to_string().len() <= TOOL_JSON).then_some(Call { tool, arguments })
 }
 
 fn text<'a>(payload: &'a Value, name: &str) -> &'a str {
@@ -301,6 +328,26 @@ mod tests {
         assert_eq!(turn.question.as_ref().unwrap().summary, "Which?\n- a\n- b");
     }
 
+    #[test]
+    fn a_call_that_needs_approval_is_shown_as_it_would_be_made() {
+        let mut turn = Turn::default();
+        let call = json!({"server": "acme", "tool": "publish_post", "arguments": {"title": "Hi"}});
+        turn.on("approval.request", &json!({"question": "q", "description": "", "call": call}));
+        let question = turn.question.clone().unwrap();
+        assert_eq!(question.summary, r#"The agent wants to use acme/publish_post: {"title":"Hi"}"#);
+        let asked = question.call.unwrap();
+        assert_eq!((asked.tool.server.as_deref(), &asked.arguments["title"]), (Some("acme"), &json!("Hi")));
+
+        let long = json!({"tool": "shell", "arguments": {"command": "é".repeat(5000)}});
+        turn.on("approval.request", &json!({"question": "q", "call": long}));
+        let question = turn.question.clone().unwrap();
+        assert!((SENTENCE - 1..=SENTENCE).contains(&question.summary.len()), "{}", question.summary.len());
+        assert!(question.call.is_some());
+        let too_long = json!({"tool": "shell", "arguments": {"command": "x".repeat(TOOL_JSON)}});
+        turn.on("approval.request", &json!({"question": "q", "call": too_long}));
+        assert_eq!(turn.question.unwrap().call, None, "then nothing is allowed at the gateway");
+    }
+
     fn anything() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -316,6 +363,9 @@ mod tests {
             Just("path"),
             Just("change"),
             Just("mtime"),
+            Just("call"),
+            Just("tool"),
+            Just("arguments"),
             Just("id")
         ];
         leaf.prop_recursive(3, 16, 4, move |inner| {
@@ -327,9 +377,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_events_are_taken_and_the_state_survives_a_checkpoint(
-            events in prop::collection::vec((0..recorded().len(), anything()), 0..40),
+            events in prop::collection::vec((0..=recorded().len(), anything()), 0..40),
         ) {
-            let kinds = recorded();
+            let mut kinds = recorded();
+            kinds.push(("approval.request", Value::Null));
             let mut turn = Turn::default();
             for (kind, payload) in events {
                 let before = turn.usage();

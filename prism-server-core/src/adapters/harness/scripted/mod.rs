@@ -52,7 +52,13 @@
 //! * **PATH** is a word or a JSON string: a path inside the workspace, without templates.
 //! * **DURATION** is a whole number of `ms` or `s`, at most one hour: `50ms`, `2s`.
 //! * **CODE** is 1 to 64 characters of `a-z 0-9 _`.
-//! * **NAME** is a word.
+//! * **NAME** is a word: the name of a built-in tool, `SERVER/TOOL` for a tool of an MCP server, or any other.
+//!
+//! # Tools
+//! A `tool` is not called; its result is what the script says. A tool that is switched off has an error for its
+//! result. One that needs the approval of a human asks for it after its `tool_call`, and has an error for its result
+//! when it is denied; with the feature `steering` off that is at once. An answer in words allows when it is a plain
+//! yes.
 //!
 //! # Templates
 //! In every TEXT, and in every string value of a tool's JSON:
@@ -97,8 +103,12 @@ use self::{
     script::Provision,
     template::{Budget, Values},
 };
-use crate::ports::{
-    BoxFuture, Harness, HarnessError, HarnessEvent, HarnessStep, Preparation, RunInput, StepStream,
+use crate::{
+    domain::{
+        deployment::AgentSpec,
+        tool::{BUILTIN_TOOLS, BuiltinTool, PUBLISHED_TOOLS},
+    },
+    ports::{BoxFuture, Harness, HarnessError, HarnessEvent, HarnessStep, Preparation, RunInput, StepStream},
 };
 
 /// The harness `scripted`: see the module's documentation.
@@ -120,6 +130,11 @@ impl Harness for ScriptedHarness {
 
     fn sandbox_for(&self, _requested: &Sandbox) -> SandboxType {
         SandboxType::Memory
+    }
+
+    fn tools(&self, _spec: &AgentSpec) -> Vec<BuiltinTool> {
+        let tool = |name| BuiltinTool::new(name, "Does nothing; a script says what it answers.");
+        BUILTIN_TOOLS[..PUBLISHED_TOOLS].iter().copied().map(tool).collect()
     }
 
     fn prepare(&self, preparation: Preparation) -> BoxFuture<'_, Result<(), HarnessError>> {

@@ -7,17 +7,27 @@ use std::borrow::Cow;
 
 use prism_types::FileChange;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{
+    super::answers::{Choice, Meaning, meaning},
     parser,
     script::{Action, Script},
     template::{self, Budget, Values},
     wait,
 };
-use crate::ports::{
-    HarnessError, HarnessEvent, HarnessStep, Preparation, RunInput, SandboxError, UserMessage,
+use crate::{
+    domain::{approval::Decision, tool::ToolName},
+    ports::{HarnessError, HarnessEvent, HarnessStep, Preparation, RunInput, SandboxError, UserMessage},
 };
+
+/// The parts of a `tool` that were done: its call was told; a human has allowed it, or not.
+const CALLED: usize = 1;
+const ALLOWED: usize = 2;
+const DENIED: usize = 3;
+/// Most bytes of a question.
+const QUESTION: usize = 4096;
 
 /// Plays the script of one run.
 pub(super) struct Player {
@@ -53,7 +63,7 @@ struct Place<'a> {
     /// How often the step was done.
     #[serde(rename = "n", default, skip_serializing_if = "is_default")]
     times: u32,
-    /// How much of the step was done: bytes of a `say`, events of a `tool`.
+    /// How much of the step was done: bytes of a `say`, parts of a `tool`.
     #[serde(rename = "p", default, skip_serializing_if = "is_default")]
     part: usize,
     /// The step is a question that was asked.
@@ -63,6 +73,9 @@ struct Place<'a> {
     message: Cow<'a, str>,
     #[serde(rename = "a", default, skip_serializing_if = "is_default")]
     answer: Cow<'a, str>,
+    /// Why a tool was denied.
+    #[serde(rename = "d", default, skip_serializing_if = "is_default")]
+    denial: Cow<'a, str>,
 }
 
 impl Player {
@@ -128,12 +141,30 @@ impl Player {
             Some(message) => {
                 self.state = State::Playing;
                 self.place.asked = false;
-                self.place.answer = Cow::Owned(message.content);
-                self.done();
+                if self.place.part == CALLED {
+                    self.decide(&message);
+                } else {
+                    self.place.answer = Cow::Owned(message.content);
+                    self.done();
+                }
                 self.step(HarnessEvent::Progress, Some(message.position))
             }
             None => self.step(failed(no_message("the run has no answer to its question")), None),
         }
+    }
+
+    /// Takes the answer to the question whether a tool may be called: a decision, or words that are a plain yes or no.
+    fn decide(&mut self, message: &UserMessage) {
+        let denial = match message.decision {
+            Some(Decision::Allow) => None,
+            Some(Decision::Deny) => Some(message.content.as_str()),
+            None => match meaning(&message.content) {
+                Meaning::Choice(Choice::Once | Choice::Session, _) => None,
+                Meaning::Choice(Choice::Deny, _) | Meaning::Unclear => Some(message.content.as_str()),
+            },
+        };
+        self.place.part = if denial.is_some() { DENIED } else { ALLOWED };
+        self.place.denial = Cow::Owned(denial.unwrap_or_default().to_owned());
     }
 
     /// Plays on until something happened.
@@ -166,14 +197,9 @@ impl Player {
             Action::Token(text) => HarnessEvent::Token(self.render(text)?),
             Action::Tool { name, arguments, result } => {
                 let id = format!("call_{}", step.calls_after(self.place.times + 1));
-                let (tool, values) = (name.clone(), self.values());
-                if self.place.part == 0 {
-                    let arguments = template::render_object(arguments, &values, &mut Budget::new())?;
-                    self.place.part = 1;
-                    return Ok(HarnessEvent::ToolCall { id, tool, arguments });
-                }
-                let result = template::render_json(result, &values, &mut Budget::new())?;
-                HarnessEvent::ToolResult { id, tool, result }
+                let arguments = template::render_object(arguments, &self.values(), &mut Budget::new())?;
+                let (name, result) = (name.clone(), result.clone());
+                return self.play_tool(id, name, arguments, &result);
             }
             Action::Ask(text) => {
                 if self.agent.setup.spec.features.steering {
@@ -216,6 +242,41 @@ impl Player {
         Ok(event)
     }
 
+    /// Plays the next part of a call: the call, perhaps a question, and the result.
+    fn play_tool(
+        &mut self,
+        id: String,
+        tool: String,
+        arguments: Value,
+        result: &Value,
+    ) -> Result<HarnessEvent, HarnessError> {
+        if self.place.part == 0 {
+            self.place.part = CALLED;
+            return Ok(HarnessEvent::ToolCall { id, tool, arguments });
+        }
+        let (spec, named) = (self.agent.setup.spec.clone(), named(&tool));
+        let is_off = spec.disabled_tools.contains(&named);
+        if !is_off && self.place.part == CALLED && named.needs_approval(&spec.approvals) {
+            if spec.features.steering {
+                let mut summary = format!("The agent wants to use {named}: {arguments}");
+                summary.truncate(summary.floor_char_boundary(QUESTION));
+                self.place.asked = true;
+                return Ok(HarnessEvent::Asked { summary });
+            }
+            (self.place.part, self.place.denial) = (DENIED, Cow::Borrowed("No human is available."));
+        }
+        let result = if is_off {
+            json!({ "error": format!("the tool {named} is switched off") })
+        } else if self.place.part == DENIED {
+            json!({ "error": format!("a human has denied this call: {}", self.place.denial) })
+        } else {
+            template::render_json(result, &self.values(), &mut Budget::new())?
+        };
+        self.place.denial = Cow::Borrowed("");
+        self.done();
+        Ok(HarnessEvent::ToolResult { id, tool, result })
+    }
+
     /// The step was done once.
     fn done(&mut self) {
         let times = self.script.steps.get(self.place.step).map_or(0, |step| step.times);
@@ -235,6 +296,7 @@ impl Player {
         let place = Place {
             message: needed(&*self.place.message, self.last_message),
             answer: needed(&*self.place.answer, self.last_answer),
+            denial: Cow::Borrowed(&*self.place.denial),
             ..self.place
         };
         HarnessStep { event, checkpoint: place.save(), read }
@@ -267,14 +329,27 @@ impl Place<'_> {
             Some(step) => {
                 let whole = match step.action {
                     Action::Say(_) => true,
-                    Action::Tool { .. } => place.part <= 1,
+                    Action::Tool { .. } => place.part <= DENIED,
                     _ => place.part == 0,
                 };
-                place.times < step.times && whole && place.asked <= matches!(step.action, Action::Ask(_))
+                let can_ask = match step.action {
+                    Action::Ask(_) => true,
+                    Action::Tool { .. } => place.part == CALLED,
+                    _ => false,
+                };
+                place.times < step.times && whole && place.asked <= can_ask
             }
             None => place.step == script.steps.len() && place.times == 0 && place.part == 0 && !place.asked,
         };
         exists.then_some(place)
+    }
+}
+
+/// The tool that a script means: `SERVER/TOOL` is one of an MCP server.
+fn named(name: &str) -> ToolName {
+    match name.split_once('/') {
+        Some((server, tool)) => ToolName::of_server(server, tool),
+        None => ToolName::builtin(name),
     }
 }
 
@@ -312,7 +387,6 @@ mod tests {
     use futures::{FutureExt, StreamExt};
     use prism_types::{DeploymentId, SkillSource, Timestamp, Usage};
     use proptest::prelude::*;
-    use serde_json::json;
     use tokio::time::Instant;
 
     use super::*;
@@ -436,6 +510,7 @@ mod tests {
             content: None,
             error: None,
             created_at: Timestamp::UNIX_EPOCH,
+            revision: 0,
         };
         let mut trial = trial("say {{skills}} {{model}} [{{answer}}]").await;
         trial.agent.skills = vec![skill("a"), skill("b")];
@@ -464,6 +539,62 @@ mod tests {
         trial.finish(&ScriptedHarness).await;
         assert_eq!(trial.text(), "[]");
         assert!(!trial.events.iter().any(|event| matches!(event, HarnessEvent::Asked { .. })));
+    }
+
+    /// A run of an agent whose tools need approval, with or without humans.
+    async fn gated(script: &str, steering: bool) -> Trial {
+        let mut trial = trial(script).await;
+        let mut spec = (*trial.agent.setup.spec).clone();
+        spec.approvals = prism_types::ApprovalPolicy::new(["shell", "acme/publish_*"]);
+        spec.features.steering = steering;
+        spec.disabled_tools = [ToolName::of_server("acme", "drop")].into();
+        trial.agent.setup.spec = Arc::new(spec);
+        trial
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_needs_approval_is_called_only_when_it_is_allowed() {
+        for (answer, result) in [
+            ("yes", json!("done")),
+            ("Not before May", json!({"error": "a human has denied this call: Not before May"})),
+        ] {
+            let mut trial = gated(r#"tool acme/publish_post {"title": "{{message}}"} => "done""#, true).await;
+            trial.answer = answer.to_owned();
+            trial.advance(&ScriptedHarness, 3).await;
+            let arguments = json!({"title": "Hello"});
+            let (id, tool) = ("call_1".to_owned(), "acme/publish_post".to_owned());
+            let call = HarnessEvent::ToolCall { id: id.clone(), tool: tool.clone(), arguments };
+            let summary = r#"The agent wants to use acme/publish_post: {"title":"Hello"}"#.to_owned();
+            assert_eq!(trial.events, [HarnessEvent::Progress, call, HarnessEvent::Asked { summary }]);
+            trial.finish(&ScriptedHarness).await;
+            let told = HarnessEvent::ToolResult { id, tool, result };
+            assert!(trial.events.contains(&told), "{:?}", trial.events);
+        }
+    }
+
+    #[tokio::test]
+    async fn without_humans_what_needs_approval_is_denied_and_nothing_waits() {
+        let mut trial =
+            gated("tool shell {} => 1\ntool read_file {} => 2\ntool acme/drop {} => 3", false).await;
+        trial.finish(&ScriptedHarness).await;
+        let results = trial.events.iter().filter_map(|event| match event {
+            HarnessEvent::ToolResult { result, .. } => Some(result.to_string()),
+            HarnessEvent::Asked { .. } => panic!("it waits"),
+            _ => None,
+        });
+        let results: Vec<_> = results.collect();
+        assert!(results[0].contains("No human is available"), "{results:?}");
+        assert_eq!(results[1], "2");
+        assert!(results[2].contains("the tool acme/drop is switched off"), "{results:?}");
+    }
+
+    #[tokio::test]
+    async fn a_question_about_a_tool_is_bounded() {
+        let mut trial = gated(r#"tool shell {"command": "{{message}}"} => 1"#, true).await;
+        trial.messages[0] = "é".repeat(5000);
+        trial.advance(&ScriptedHarness, 3).await;
+        let Some(HarnessEvent::Asked { summary }) = trial.events.last() else { panic!("it asks") };
+        assert!((QUESTION - 1..=QUESTION).contains(&summary.len()));
     }
 
     #[tokio::test]
@@ -516,6 +647,7 @@ mod tests {
             r#"{"s":0,"x":1}"#,
             r#"{"s":1,"p":1}"#,
             r#"{"s":-1}"#,
+            r#"{"s":0,"p":1,"q":true}"#,
         ] {
             let mut trial = trial("say a").await;
             trial.checkpoint = Some(checkpoint.to_owned());
@@ -631,6 +763,7 @@ mod tests {
         fn a_run_that_is_cut_off_anywhere_tells_the_same(
             steps in prop::collection::vec(any_step(), 0..8),
             steering in any::<bool>(),
+            gated in any::<bool>(),
             waiting in 0..3_usize,
             fails in any::<bool>(),
         ) {
@@ -642,6 +775,7 @@ mod tests {
                     let mut trial = trial(&script).await;
                     let mut spec = (*trial.agent.setup.spec).clone();
                     spec.features.steering = steering;
+                    spec.approvals.tools.extend(gated.then(|| "*".to_owned()));
                     trial.agent.setup.spec = Arc::new(spec);
                     trial.messages.extend((0..waiting).map(|index| format!("more {index}")));
                     trial

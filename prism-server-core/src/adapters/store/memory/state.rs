@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use prism_types::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RunId,
-    SecretRef, TenantId, ThreadId, Timestamp, WebhookId,
+    SecretRef, SkillId, TenantId, ThreadId, Timestamp, WebhookId,
 };
 
 use super::{
@@ -180,7 +180,9 @@ impl Change<'_> {
                 self.insert("specification", |state| &mut state.specs, (deployment, version), spec)
             }
             Write::ReplaceSkills(deployment, skills) => self.replace_skills(&deployment, skills),
+            Write::InsertSkill(skill) => self.insert_skill(skill),
             Write::UpdateSkill(skill) => self.update_skill(skill),
+            Write::RemoveSkill(deployment, id) => self.remove_skill(&deployment, &id),
             Write::InsertInstance(instance) => {
                 storable(instance.revision, "instances.revision")?;
                 self.need_deployment(&instance.deployment_id)?;
@@ -324,23 +326,49 @@ impl Change<'_> {
     fn replace_skills(&mut self, deployment: &DeploymentId, skills: Vec<SkillRecord>) -> StoreResult<()> {
         self.need_deployment(deployment)?;
         self.remove_where(|state| &mut state.skills, |(owner, _), _| owner == deployment);
-        for (place, skill) in skills.into_iter().enumerate() {
-            if self.state.skills.values().any(|other| other.id == skill.id) {
-                return Err(StoreError::Conflict("skill"));
-            }
-            let skill = SkillRecord { deployment_id: deployment.clone(), ..skill };
-            self.put(|state| &mut state.skills, (deployment.clone(), place), skill);
+        for skill in skills {
+            self.insert_skill(SkillRecord { deployment_id: deployment.clone(), ..skill })?;
         }
         Ok(())
     }
 
+    fn insert_skill(&mut self, skill: SkillRecord) -> StoreResult<()> {
+        storable(skill.revision, "skills.revision")?;
+        self.need_deployment(&skill.deployment_id)?;
+        let is_same = |other: &SkillRecord| {
+            other.id == skill.id || (other.deployment_id == skill.deployment_id && other.name == skill.name)
+        };
+        if self.state.skills.values().any(is_same) {
+            return Err(StoreError::Conflict("skill"));
+        }
+        let of_deployment = self.state.skills.keys().filter(|(owner, _)| *owner == skill.deployment_id);
+        let place = of_deployment.map(|(_, place)| place + 1).max().unwrap_or(0);
+        self.put(|state| &mut state.skills, (skill.deployment_id.clone(), place), skill);
+        Ok(())
+    }
+
     fn update_skill(&mut self, skill: SkillRecord) -> StoreResult<()> {
-        let mut of_deployment =
+        storable(skill.revision, "skills.revision")?;
+        let mut others =
             self.state.skills.iter().filter(|(_, other)| other.deployment_id == skill.deployment_id);
-        let found = of_deployment.find(|(_, other)| other.id == skill.id);
-        let (key, before) = found.ok_or(StoreError::Missing("skill"))?;
-        let (key, skill) = (key.clone(), SkillRecord { created_at: before.created_at, ..skill });
-        self.put(|state| &mut state.skills, key, skill);
+        let named = others.clone().find(|(_, other)| other.name == skill.name && other.id != skill.id);
+        let found = others.find(|(_, other)| other.id == skill.id);
+        let before = current("skill", found.map(|(_, before)| before), skill.revision, |s| s.revision)?;
+        if named.is_some() {
+            return Err(StoreError::Conflict("skill"));
+        }
+        let (created_at, revision) = (before.created_at, skill.revision + 1);
+        if let Some(key) = found.map(|(key, _)| key.clone()) {
+            self.put(|state| &mut state.skills, key, SkillRecord { created_at, revision, ..skill });
+        }
+        Ok(())
+    }
+
+    fn remove_skill(&mut self, deployment: &DeploymentId, id: &SkillId) -> StoreResult<()> {
+        let mut all = self.state.skills.iter();
+        let found = all.find(|((owner, _), skill)| owner == deployment && skill.id == *id);
+        let key = found.map(|(key, _)| key.clone()).ok_or(StoreError::Missing("skill"))?;
+        self.remove(|state| &mut state.skills, &key);
         Ok(())
     }
 

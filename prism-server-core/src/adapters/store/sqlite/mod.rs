@@ -429,6 +429,12 @@ impl Store for SqliteStore {
         self.point(|connection| rows::one(connection, queries::AUTOMATION_RUN_AT, key))
     }
 
+    fn overdue_approvals(&self, now: Timestamp, limit: u32) -> BoxFuture<'_, StoreResult<Vec<Approval>>> {
+        self.scan(move |connection| {
+            rows::all(connection, queries::OVERDUE_APPROVALS, params![now.as_millis(), limit])
+        })
+    }
+
     fn last_sequence<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<u64>> {
         self.point(|connection| {
             let head: Option<rows::Head> =

@@ -22,7 +22,7 @@ macro_rules! columns {
         "spec"
     };
     (skills) => {
-        "id, deployment_id, name, source, location, state, description, content, error, created_at"
+        "id, deployment_id, name, source, location, state, description, content, error, created_at, revision"
     };
     (instances) => {
         "id, deployment_id, state, restarts, revision"
@@ -38,7 +38,7 @@ macro_rules! columns {
          input_tokens, output_tokens, error, created_at, ended_at, revision, cancelled"
     };
     (approvals) => {
-        "id, deployment_id, run_id, summary, answer, created_at, resolved_at, state"
+        "id, deployment_id, run_id, summary, answer, created_at, resolved_at, state, expires_at"
     };
     (replies) => {
         "tenant_id, key, fingerprint, sealed, created_at"
@@ -133,6 +133,8 @@ queries! {
     AUTOMATION_RUNS: automation_runs "WHERE automation_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
     LAST_AUTOMATION_RUN: automation_runs "WHERE automation_id = ?1 ORDER BY id DESC LIMIT 1";
     AUTOMATION_RUN_AT: automation_runs "WHERE automation_id = ?1 AND scheduled_at = ?2";
+    OVERDUE_APPROVALS: approvals
+        "WHERE resolved_at IS NULL AND expires_at <= ?1 ORDER BY expires_at, id LIMIT ?2";
     LAST_SEQUENCE: heads "WHERE deployment_id = ?1";
     EVENTS: events "WHERE deployment_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
     // Without being told, SQLite would take the log's primary key and pass over the events of all other runs.
@@ -227,6 +229,7 @@ mod tests {
             (AUTOMATION_RUNS, "automation_runs_of_automation (automation_id=? AND id<?)"),
             (LAST_AUTOMATION_RUN, "automation_runs_of_automation (automation_id=?)"),
             (AUTOMATION_RUN_AT, "automation_runs_once (automation_id=? AND scheduled_at=?)"),
+            (OVERDUE_APPROVALS, "approvals_expiring (expires_at<?)"),
             (RUN_EVENTS, "events_of_run (run_id=? AND deployment_id=? AND sequence>?)"),
             (WEBHOOKS, "webhooks_of_tenant (tenant_id=? AND id<?)"),
             (DELETED_WEBHOOKS, "webhooks_deleted (id>?)"),

@@ -297,6 +297,7 @@ impl Record for SkillRecord {
             content: columns.get(7)?,
             error: columns.json_or_null(8)?,
             created_at: columns.instant(9)?,
+            revision: columns.number(10)?,
         })
     }
 }
@@ -384,6 +385,7 @@ impl Record for Approval {
             created_at: columns.instant(5)?,
             resolved_at: columns.instant_or_null(6)?,
             state: columns.word(7, ApprovalState::parse)?,
+            expires_at: columns.instant_or_null(8)?,
         })
     }
 }

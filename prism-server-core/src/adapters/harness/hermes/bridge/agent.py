@@ -32,6 +32,7 @@ import time
 from collections import OrderedDict
 from pathlib import Path
 
+import policy
 from tui_gateway import entry, git_probe, server
 
 WORKSPACE = os.environ["PRISM_WORKSPACE"]
@@ -489,6 +490,7 @@ def main():
     server._block = _wrap_block(server._block)
     server._ensure_session_db_row = _wrap_row(server._ensure_session_db_row)
     server._drain_queued_prompt = _wrap_drain(server._drain_queued_prompt)
+    policy.apply()
     server._LONG_HANDLERS = server._LONG_HANDLERS | {"prism.ready", "prism.open", "prism.interrupt"}
 
     write = entry.write_json

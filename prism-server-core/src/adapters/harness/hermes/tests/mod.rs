@@ -5,16 +5,13 @@ mod faults;
 mod files;
 mod questions;
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
 };
 
 use futures::{FutureExt, StreamExt};
-use prism_types::{Features, InstanceId, Runtime, Sandbox};
+use prism_types::{Features, InstanceId, Runtime};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -42,14 +39,7 @@ impl Stage {
         let directory = tempfile::tempdir().unwrap();
         let harness = HermesHarness::new(directory.path().join("agents"));
         let sandbox = Arc::new(Watched { id: "ins_stage".parse().unwrap(), ended: AtomicU32::new(0) });
-        let spec = AgentSpec {
-            system_prompt: "Be brief.".to_owned(),
-            model: None,
-            sandbox: Sandbox::default(),
-            mcp_servers: Vec::new(),
-            secrets: BTreeMap::new(),
-            features,
-        };
+        let spec = AgentSpec { features, ..AgentSpec::new("Be brief.") };
         let (deployment, instance) = ("dep_stage".parse().unwrap(), sandbox.id.clone());
         let setup = AgentSetup::new(deployment, instance, Arc::new(spec), "provider/model".to_owned());
         let program = harness.program(setup.clone()).await.unwrap().unwrap();

@@ -4,6 +4,10 @@ use prism_types::Usage;
 use serde_json::json;
 
 use super::*;
+use crate::{
+    domain::approval::Decision,
+    ports::{Outbound, ToolCall},
+};
 
 fn asks() -> [(&'static str, Value); 1] {
     [("approval.request", json!({"question": "q1", "description": "delete", "command": "rm -rf x"}))]
@@ -124,7 +128,87 @@ async fn without_steering_nobody_is_asked() {
     };
     let ((events, _), (denied, told)) = tokio::join!(rest(&mut steps), agent);
     assert_eq!(denied["choice"], "deny");
+    assert!(denied["text"].as_str().unwrap().contains("decide yourself"), "{denied}");
     assert_eq!(told["clarify"], true);
     assert!(told["text"].as_str().unwrap().contains("decide yourself"), "{told}");
     assert_eq!(events.last(), Some(&HarnessEvent::Completed));
+}
+
+/// What the agent asks of a call that needs an approval.
+fn asks_for_call() -> [(&'static str, Value); 1] {
+    let call = json!({"server": "acme", "tool": "publish", "arguments": {"title": "Hi"}});
+    [("approval.request", json!({"question": "q1", "description": "", "call": call}))]
+}
+
+/// Runs until the agent asks for a call, answers, and gives what the agent was told.
+async fn answered(stage: &Stage, bridge: &mut Bridge, answer: UserMessage, resolved: u64) -> Value {
+    let (mut steps, _inbox) = stage.run(None, message(1, "publish"));
+    let agent = async {
+        bridge.answer("prism.open", opened(&[])).await;
+        bridge.take().await;
+        bridge.tell(asks_for_call()).await;
+    };
+    let ((asked, checkpoint), ()) = tokio::join!(rest(&mut steps), agent);
+    let [HarnessEvent::Asked { summary }] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!(summary, r#"The agent wants to use acme/publish: {"title":"Hi"}"#);
+    drop(steps);
+    let (mut steps, _inbox) = stage.run(checkpoint, answer);
+    let agent = async {
+        bridge.answer("prism.open", opened(&[])).await;
+        let answer = bridge.answer("prism.answer", json!({"resolved": resolved})).await;
+        bridge.tell(turn("done")).await;
+        answer
+    };
+    tokio::join!(rest(&mut steps), agent).1
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_passes_the_gateway_when_a_human_allowed_it() {
+    let decided = |decision| UserMessage { decision: Some(decision), ..message(2, "because") };
+    for (answer, resolved, choice, allowed) in [
+        (decided(Decision::Allow), 1, "once", true),
+        (decided(Decision::Deny), 1, "deny", false),
+        (message(2, "yes"), 1, "once", true),
+        // Each call needs an approval of its own.
+        (message(2, "always"), 1, "once", true),
+        (message(2, "not now"), 1, "deny", false),
+        // The question was answered before a restart: the call was made, or not.
+        (decided(Decision::Allow), 0, "once", false),
+    ] {
+        let outbound = Arc::new(Allowing::default());
+        let mut stage = Stage::new(Features::default()).await;
+        stage.agent.setup.outbound = outbound.clone();
+        let mut bridge = stage.bridge("a").await;
+        let told = answered(&stage, &mut bridge, answer.clone(), resolved).await;
+        assert_eq!(told["choice"], choice, "{answer:?}");
+        let calls = outbound.0.lock().unwrap();
+        let names: Vec<_> = calls.iter().map(|call| call.tool.to_string()).collect();
+        assert_eq!(names, if allowed { &["acme/publish"][..] } else { &[] }, "{answer:?}");
+    }
+}
+
+/// An outside that keeps what was allowed.
+#[derive(Default)]
+struct Allowing(std::sync::Mutex<Vec<ToolCall>>);
+
+impl Outbound for Allowing {
+    fn router(&self) -> axum::Router {
+        axum::Router::new()
+    }
+
+    fn refusal(&self) -> Option<prism_types::Failure> {
+        None
+    }
+
+    fn scrubber(&self) -> Arc<crate::domain::scrubber::Scrubber> {
+        Arc::default()
+    }
+
+    fn allow_call(&self, call: ToolCall) {
+        self.0.lock().unwrap().push(call);
+    }
+
+    fn withdraw_call(&self, call: &ToolCall) {
+        self.0.lock().unwrap().retain(|allowed| allowed != call);
+    }
 }

@@ -154,8 +154,9 @@ pub(super) fn insert_approval(connection: &Connection, approval: &Approval) -> S
     let inserted = insert(
         connection,
         "approval",
-        "INSERT INTO approvals (id, deployment_id, run_id, summary, answer, created_at, resolved_at, state)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
+        "INSERT INTO approvals (id, deployment_id, run_id, summary, answer, created_at, resolved_at, state,
+             expires_at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
          WHERE EXISTS (SELECT 1 FROM runs WHERE id = ?3 AND deployment_id = ?2)",
         params![
             approval.id.as_str(),
@@ -166,6 +167,7 @@ pub(super) fn insert_approval(connection: &Connection, approval: &Approval) -> S
             approval.created_at.as_millis(),
             millis(approval.resolved_at),
             approval.state.as_str(),
+            millis(approval.expires_at),
         ],
     )?;
     if inserted {

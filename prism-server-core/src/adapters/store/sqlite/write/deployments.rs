@@ -1,17 +1,16 @@
-//! Deployments, their specifications, skills and instances.
+//! Deployments, their specifications and instances.
 
 use prism_types::DeploymentId;
 use rusqlite::{Connection, params};
 
 use super::{
-    super::super::storable, execute, existed, failed, failure, has_deployment, insert as run_insert, json,
+    super::super::storable, execute, existed, failed, failure, insert as run_insert, json,
     update as run_update,
 };
 use crate::{
     domain::{
         deployment::{AgentSpec, Deployment},
         instance::Instance,
-        skill::SkillRecord,
     },
     ports::StoreResult,
 };
@@ -91,60 +90,6 @@ pub(super) fn insert_spec(
         params![deployment.as_str(), version, json(spec, "specs.spec")?],
     )?;
     existed("deployment", inserted)
-}
-
-pub(super) fn replace_skills(
-    connection: &Connection,
-    deployment: &DeploymentId,
-    skills: &[SkillRecord],
-) -> StoreResult<()> {
-    existed("deployment", has_deployment(connection, deployment.as_str())?)?;
-    execute(connection, "DELETE FROM skills WHERE deployment_id = ?1", params![deployment.as_str()])
-        .map_err(|error| failed(&error))?;
-    for (position, skill) in (0_i64..).zip(skills) {
-        run_insert(
-            connection,
-            "skill",
-            "INSERT INTO skills (id, deployment_id, position, name, source, location, state, description,
-                 content, error, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-            params![
-                skill.id.as_str(),
-                deployment.as_str(),
-                position,
-                skill.name,
-                skill.source.as_str(),
-                skill.location,
-                skill.state.as_str(),
-                skill.description,
-                skill.content,
-                failure(skill.error.as_ref(), "skills.error")?,
-                skill.created_at.as_millis(),
-            ],
-        )?;
-    }
-    Ok(())
-}
-
-pub(super) fn update_skill(connection: &Connection, skill: &SkillRecord) -> StoreResult<()> {
-    let updated = execute(
-        connection,
-        "UPDATE skills SET name = ?3, source = ?4, location = ?5, state = ?6, description = ?7, content = ?8,
-             error = ?9
-         WHERE id = ?1 AND deployment_id = ?2",
-        params![
-            skill.id.as_str(),
-            skill.deployment_id.as_str(),
-            skill.name,
-            skill.source.as_str(),
-            skill.location,
-            skill.state.as_str(),
-            skill.description,
-            skill.content,
-            failure(skill.error.as_ref(), "skills.error")?,
-        ],
-    );
-    existed("skill", updated.map_err(|error| failed(&error))? > 0)
 }
 
 pub(super) fn insert_instance(connection: &Connection, instance: &Instance) -> StoreResult<()> {

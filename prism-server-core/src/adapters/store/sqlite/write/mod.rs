@@ -7,6 +7,7 @@ mod automations;
 mod changes;
 mod conversations;
 mod deployments;
+mod skills;
 mod webhooks;
 
 use prism_types::{Failure, Timestamp};
@@ -32,8 +33,10 @@ pub(super) fn apply(connection: &Connection, write: Write, news: &mut News) -> S
         Write::InsertDeployment(deployment) => deployments::insert(connection, &deployment),
         Write::UpdateDeployment(deployment) => deployments::update(connection, &deployment),
         Write::InsertSpec(id, version, spec) => deployments::insert_spec(connection, &id, version, &spec),
-        Write::ReplaceSkills(id, skills) => deployments::replace_skills(connection, &id, &skills),
-        Write::UpdateSkill(skill) => deployments::update_skill(connection, &skill),
+        Write::ReplaceSkills(id, skills) => skills::replace(connection, &id, &skills),
+        Write::InsertSkill(skill) => skills::insert(connection, &skill),
+        Write::UpdateSkill(skill) => skills::update(connection, &skill),
+        Write::RemoveSkill(deployment, id) => skills::remove(connection, &deployment, &id),
         Write::InsertInstance(instance) => deployments::insert_instance(connection, &instance),
         Write::UpdateInstance(instance) => deployments::update_instance(connection, &instance),
         Write::InsertThread(thread) => conversations::insert_thread(connection, &thread),

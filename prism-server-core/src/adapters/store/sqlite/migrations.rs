@@ -15,7 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_changes.sql"),
     include_str!("migrations/0005_automations.sql"),
     include_str!("migrations/0006_webhooks.sql"),
-    include_str!("migrations/0008_tools.sql"),
+    include_str!("migrations/0007_tools.sql"),
 ];
 
 /// Brings the schema up to date. All missing migrations are one transaction, which is taken before the version

@@ -25,7 +25,7 @@ for _ in {1..100}; do
 done
 
 # Things that exist, for operations that made-up ids do not reach: a run that waits, and its question.
-export PRISM_BASE_URL=$url PRISM_API_KEY=$PRISM_BOOTSTRAP_API_KEY
+export HYPOTHESIS_STORAGE_DIRECTORY=$data/hypothesis PRISM_BASE_URL=$url PRISM_API_KEY=$PRISM_BOOTSTRAP_API_KEY
 field() {
     python3 -c 'import json, sys; found = json.load(sys.stdin); print((found[0] if isinstance(found, list) else found)[sys.argv[1]])' "$1"
 }

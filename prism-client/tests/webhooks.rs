@@ -1,5 +1,6 @@
 //! Verifying webhooks: what the reference signed is believed, and nothing else.
 #![cfg(feature = "webhooks")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

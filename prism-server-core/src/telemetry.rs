@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use prism_types::EventPayload;
 
-use crate::{
-    domain::{
-        automation::{AutomationRun, OutcomeKind},
-        event::LoggedEvent,
-    },
-    ports::StoreResult,
+use crate::domain::{
+    automation::{AutomationRun, OutcomeKind},
+    event::LoggedEvent,
 };
+#[cfg(feature = "sqlite")]
+use crate::ports::StoreResult;
 
 const REQUESTS: &str = "prism_http_requests_total";
 const REQUEST_DURATION: &str = "prism_http_request_duration_seconds";

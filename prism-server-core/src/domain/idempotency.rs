@@ -42,8 +42,8 @@ impl fmt::Display for IdempotencyKey {
 #[non_exhaustive]
 pub struct InvalidKey;
 
-/// The answer to a change, as it is given and given again.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// The answer to a change, as it is given and given again. It can tell a secret that is shown only once.
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     /// The value of the header `ETag`.
@@ -51,6 +51,16 @@ pub(crate) struct Reply {
     pub(crate) etag: Option<String>,
     /// JSON.
     pub(crate) body: String,
+}
+
+/// Without the body.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("etag", &self.etag)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An answer that is kept, sealed, since an answer can tell a secret that is shown only once.
@@ -93,6 +103,12 @@ mod tests {
         ] {
             assert_eq!(key.parse::<IdempotencyKey>().is_ok(), fits, "{key}");
         }
+    }
+
+    #[test]
+    fn no_debug_shows_a_body() {
+        let reply = Reply { status: 201, etag: None, body: r#"{"secret":"whsec_canary"}"#.to_owned() };
+        assert!(!format!("{reply:?}").contains("canary"));
     }
 
     #[test]

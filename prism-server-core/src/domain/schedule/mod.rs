@@ -10,19 +10,19 @@
 //! means can be checked against a calendar.
 //!
 //! # How the next instant is found
-//! Between two changes of the zone's offset the clock on the wall is a plain shift of UTC. [`occurrence`] walks
+//! Between two changes of the zone's offset the clock on the wall is a plain shift of UTC. `occurrence` walks
 //! from one such stretch to the next and looks for the first fitting minute in each. In a stretch there are no
 //! gaps and no repetitions, so they need no cases of their own, and every offset is alike: half an hour in
 //! Lord Howe, a whole day in Samoa.
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`cron`] | expressions of five fields |
-//! | [`field`] | one of the fields |
-//! | [`occurrence`] | the search for the next instant |
-//! | [`phrase`] | natural language, read and written |
-//! | [`text`] | what a person may write: cron, a macro such as `@daily`, or natural language |
-//! | [`zone`] | time zones by their IANA names |
+//! | `cron` | expressions of five fields |
+//! | `field` | one of the fields |
+//! | `occurrence` | the search for the next instant |
+//! | `phrase` | natural language, read and written |
+//! | `text` | what a person may write: cron, a macro such as `@daily`, or natural language |
+//! | `zone` | time zones by their IANA names |
 
 mod cron;
 mod field;

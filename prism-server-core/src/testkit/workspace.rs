@@ -74,7 +74,7 @@ pub async fn is_confined(sandbox: &dyn Sandbox, shell: Shell<'_>) {
     let id = instance_id();
     let workspace = ensure(sandbox, &id).await;
     shell(id.clone(), PLANT.to_owned()).await;
-    assert_eq!(read(&workspace, "planted").await.as_deref(), Some(&b"planted"[..]), "the attacks are there");
+    assert_eq!(whole(&workspace, "planted").await.as_deref(), Some(&b"planted"[..]), "the attacks are there");
     let before = names(&workspace, "").await;
     for (attack, name) in ATTACKS {
         let place = path(name);
@@ -97,12 +97,12 @@ pub async fn is_confined(sandbox: &dyn Sandbox, shell: Shell<'_>) {
     for name in before.iter().filter(|name| !["planted", "real"].contains(&name.as_str())) {
         assert_eq!(workspace.delete(&path(name)).await, Ok(true), "{name} itself is deleted");
     }
-    assert_eq!(read(&workspace, "real/file").await.as_deref(), Some(&b"real"[..]), "what it led to stays");
+    assert_eq!(whole(&workspace, "real/file").await.as_deref(), Some(&b"real"[..]), "what it led to stays");
     // A directory goes with the links in it, and not with what they lead to.
     shell(id.clone(), "mkdir -p tree/deep; ln -s ../real tree/link; ln -s ../../real tree/deep/link".into())
         .await;
     assert_eq!(workspace.delete(&path("tree")).await, Ok(true), "a directory with links is deleted");
-    assert_eq!(read(&workspace, "real/file").await.as_deref(), Some(&b"real"[..]), "what they led to stays");
+    assert_eq!(whole(&workspace, "real/file").await.as_deref(), Some(&b"real"[..]), "what they led to stays");
     assert_eq!(names(&workspace, "").await, ["planted", "real"], "and nothing else is left");
     remove(sandbox, &id).await;
 }
@@ -141,7 +141,7 @@ pub async fn what_is_staged_is_placed_and_read_back_in_ranges(sandbox: &dyn Sand
     for content in [&b""[..], b"\r\n\0\n", &large, b"shorter again"] {
         let placed = place(&workspace, "dir/sub/file", content).await;
         assert_eq!((placed.info.kind, placed.info.size), (FileType::File, content.len() as u64));
-        assert_eq!(read(&workspace, "dir/sub/file").await.as_deref(), Some(content), "a file is read back");
+        assert_eq!(whole(&workspace, "dir/sub/file").await.as_deref(), Some(content), "a file is read back");
     }
     place(&workspace, "ranges", &large).await;
     let size = large.len() as u64;
@@ -176,7 +176,7 @@ pub async fn placing_tells_created_from_modified_and_changes_the_version(sandbox
         assert!(versions.insert(found.version), "a file that was written again has another version");
     }
     let before = stat(&workspace, "a/b").await;
-    assert_eq!(read(&workspace, "a/b").await.as_deref(), Some(&b"same"[..]));
+    assert_eq!(whole(&workspace, "a/b").await.as_deref(), Some(&b"same"[..]));
     assert_eq!(stat(&workspace, "a/b").await, before, "reading changes nothing");
     assert_eq!(workspace.delete(&path("a/b")).await, Ok(true));
     assert_eq!(place(&workspace, "a/b", b"same").await.change, FileChange::Created, "created once more");
@@ -198,7 +198,7 @@ pub async fn a_file_that_is_not_placed_leaves_nothing(sandbox: &dyn Sandbox) {
         drop(staged);
     }
     assert_eq!(names(&workspace, "").await, ["a"]);
-    assert_eq!(read(&workspace, "a").await.as_deref(), Some(&b"old"[..]));
+    assert_eq!(whole(&workspace, "a").await.as_deref(), Some(&b"old"[..]));
     remove(sandbox, &id).await;
 }
 
@@ -297,7 +297,7 @@ pub async fn a_path_through_a_file_is_refused(sandbox: &dyn Sandbox) {
     let refused = Some(SandboxError::NotAFile("dir".to_owned()));
     assert_eq!(workspace.open(&path("dir")).await.err(), refused, "a directory is not read");
     assert_eq!(write(&workspace, "dir", b"2").await.err(), refused, "a directory is not replaced");
-    assert_eq!(read(&workspace, "dir/file").await.as_deref(), Some(&b"1"[..]), "nothing was changed");
+    assert_eq!(whole(&workspace, "dir/file").await.as_deref(), Some(&b"1"[..]), "nothing was changed");
     remove(sandbox, &id).await;
 }
 
@@ -312,8 +312,41 @@ pub async fn the_agents_side_sees_the_same_files(sandbox: &dyn Sandbox) {
     place(&workspace, "a", b"users").await;
     assert_eq!(instance.read_file(&path("a")).await, Ok(Some(b"users".to_vec())));
     instance.write_file(&path("b"), b"agents".to_vec()).await.expect("a file is written");
-    assert_eq!(read(&workspace, "b").await.as_deref(), Some(&b"agents"[..]));
+    assert_eq!(whole(&workspace, "b").await.as_deref(), Some(&b"agents"[..]));
     remove(sandbox, &id).await;
+}
+
+/// Writes a file, in pieces.
+///
+/// # Errors
+/// The workspace's.
+///
+/// # Panics
+/// When the name is no path.
+pub async fn write(
+    workspace: &Arc<dyn Workspace>,
+    name: &str,
+    content: &[u8],
+) -> Result<PlacedFile, SandboxError> {
+    let mut staged = workspace.stage().await?;
+    for piece in content.chunks(100_000) {
+        staged.write(Bytes::copy_from_slice(piece)).await?;
+    }
+    staged.place(&path(name)).await
+}
+
+/// Reads a file whole; `None` when there is none.
+///
+/// # Errors
+/// The workspace's.
+///
+/// # Panics
+/// When the name is no path.
+pub async fn read(workspace: &Arc<dyn Workspace>, name: &str) -> Result<Option<Vec<u8>>, SandboxError> {
+    let Some(opened) = workspace.open(&path(name)).await? else { return Ok(None) };
+    let size = opened.info().size;
+    let pieces: Vec<Bytes> = opened.read(0..size).try_collect().await?;
+    Ok(Some(pieces.concat()))
 }
 
 fn instance_id() -> InstanceId {
@@ -334,27 +367,12 @@ async fn remove(sandbox: &dyn Sandbox, id: &InstanceId) {
     sandbox.remove(id).await.expect("a sandbox is removed");
 }
 
-async fn write(
-    workspace: &Arc<dyn Workspace>,
-    name: &str,
-    content: &[u8],
-) -> Result<PlacedFile, SandboxError> {
-    let mut staged = workspace.stage().await?;
-    for piece in content.chunks(100_000) {
-        staged.write(Bytes::copy_from_slice(piece)).await?;
-    }
-    staged.place(&path(name)).await
-}
-
 async fn place(workspace: &Arc<dyn Workspace>, name: &str, content: &[u8]) -> PlacedFile {
     write(workspace, name, content).await.expect("a file is written")
 }
 
-async fn read(workspace: &Arc<dyn Workspace>, name: &str) -> Option<Vec<u8>> {
-    let opened = workspace.open(&path(name)).await.expect("a file is opened")?;
-    let size = opened.info().size;
-    let pieces: Vec<Bytes> = opened.read(0..size).try_collect().await.expect("a file is read");
-    Some(pieces.concat())
+async fn whole(workspace: &Arc<dyn Workspace>, name: &str) -> Option<Vec<u8>> {
+    read(workspace, name).await.expect("a file is read")
 }
 
 async fn stat(workspace: &Arc<dyn Workspace>, name: &str) -> Option<crate::ports::FileInfo> {

@@ -4,27 +4,13 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 
 use super::*;
-use crate::{ports::PlacedFile, testkit};
+use crate::testkit::{
+    self,
+    workspace::{read, write},
+};
 
 async fn workspace_of(gateway: &Gateway, id: &InstanceId) -> Arc<dyn Workspace> {
     gateway.sandbox.workspace(id).await.unwrap().expect("there is a workspace")
-}
-
-async fn write(
-    workspace: &Arc<dyn Workspace>,
-    name: &str,
-    content: &'static str,
-) -> Result<PlacedFile, SandboxError> {
-    let mut staged = workspace.stage().await?;
-    staged.write(Bytes::from_static(content.as_bytes())).await?;
-    staged.place(&path(name)).await
-}
-
-async fn read(workspace: &Arc<dyn Workspace>, name: &str) -> Result<Option<Vec<u8>>, SandboxError> {
-    let Some(opened) = workspace.open(&path(name)).await? else { return Ok(None) };
-    let size = opened.info().size;
-    let pieces: Vec<Bytes> = opened.read(0..size).try_collect().await?;
-    Ok(Some(pieces.concat()))
 }
 
 #[tokio::test]
@@ -64,7 +50,7 @@ async fn docker_workspaces_outlive_their_programs() {
     gateway.kill(instance.id()).await;
     let workspace = workspace_of(&gateway, instance.id()).await;
     assert_eq!(read(&workspace, "a").await, Ok(Some(b"agents".to_vec())));
-    write(&workspace, "dir/b", "users").await.unwrap();
+    write(&workspace, "dir/b", b"users").await.unwrap();
     assert_eq!(read(&workspace, "dir/b").await, Ok(Some(b"users".to_vec())));
     let listed = workspace.list(None, None, 10).await.unwrap().unwrap();
     let names: Vec<_> = listed.entries.iter().map(|(name, _)| name.as_str()).collect();
@@ -99,7 +85,7 @@ json.dump([tell(path) for path in ['a', 'a/b', 'a/b/c']] + [os.listdir('a/b')], 
 os.rename('.out', 'out')",
     );
     let instance = gateway.run(&request(program)).await;
-    write(&workspace_of(&gateway, instance.id()).await, "a/b/c", "1").await.unwrap();
+    write(&workspace_of(&gateway, instance.id()).await, "a/b/c", b"1").await.unwrap();
     let out: serde_json::Value = serde_json::from_slice(&file(&instance, "out").await).unwrap();
     let (directory, written) = (serde_json::json!([10001, 10001, "0o755"]), [10001, 10001]);
     assert_eq!(out, serde_json::json!([directory, directory, [written[0], written[1], "0o644"], ["c"]]));
@@ -121,7 +107,7 @@ open('/workspace/started', 'w').close()",
     file(&instance, "started").await;
     let workspace = workspace_of(&gateway, instance.id()).await;
     assert_eq!(read(&workspace, "a").await, Ok(Some(b"agents".to_vec())));
-    write(&workspace, "b", "users").await.unwrap();
+    write(&workspace, "b", b"users").await.unwrap();
     assert_eq!(workspace.list(None, None, 10).await.unwrap().unwrap().entries.len(), 3);
     assert_eq!(workspace.delete(&path("a")).await, Ok(true));
 }
@@ -138,7 +124,7 @@ async fn docker_large_files_are_written_and_read_in_bounded_memory() {
     let gateway = Gateway::new();
     let instance = gateway.run(&request(gateway.program("pass"))).await;
     let workspace = workspace_of(&gateway, instance.id()).await;
-    write(&workspace, "warm up", "x").await.unwrap();
+    write(&workspace, "warm up", b"x").await.unwrap();
     let before = peak();
     let mut staged = workspace.stage().await.unwrap();
     let piece = Bytes::from(vec![b'x'; 1 << 20]);

@@ -6,27 +6,13 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 
 use super::*;
-use crate::ports::{PlacedFile, Workspace};
+use crate::{
+    ports::Workspace,
+    testkit::workspace::{read, write},
+};
 
 async fn workspace_of(bench: &Bench, id: &InstanceId) -> Arc<dyn Workspace> {
     bench.sandbox.workspace(id).await.unwrap().expect("there is a workspace")
-}
-
-async fn write(
-    workspace: &Arc<dyn Workspace>,
-    name: &str,
-    content: &'static str,
-) -> Result<PlacedFile, SandboxError> {
-    let mut staged = workspace.stage().await?;
-    staged.write(Bytes::from_static(content.as_bytes())).await?;
-    staged.place(&path(name)).await
-}
-
-async fn read(workspace: &Arc<dyn Workspace>, name: &str) -> Result<Option<Vec<u8>>, SandboxError> {
-    let Some(opened) = workspace.open(&path(name)).await? else { return Ok(None) };
-    let size = opened.info().size;
-    let pieces: Vec<Bytes> = opened.read(0..size).try_collect().await?;
-    Ok(Some(pieces.concat()))
 }
 
 #[tokio::test]
@@ -60,7 +46,7 @@ async fn a_path_that_changes_all_the_time_leads_users_nowhere_else() {
     bench.text(&instance, "workspace/ready").await;
     let workspace = workspace_of(&bench, instance.id()).await;
     for _ in 0..300 {
-        let placed = write(&workspace, "dir/a", "mine").await;
+        let placed = write(&workspace, "dir/a", b"mine").await;
         assert!(matches!(placed, Ok(_) | Err(SandboxError::NotAFile(_) | SandboxError::Gone)), "{placed:?}");
         let read = read(&workspace, "dir/a").await;
         assert!(read.as_ref().map_or(true, |content| content.as_deref() != Some(b"secret")), "{read:?}");
@@ -82,7 +68,7 @@ async fn a_socket_is_listed_and_deleted_and_not_read() {
     let workspace = workspace_of(&bench, instance.id()).await;
     let refused = Some(SandboxError::NotAFile("socket".to_owned()));
     assert_eq!(read(&workspace, "socket").await.err(), refused);
-    assert_eq!(write(&workspace, "socket", "x").await.err(), refused);
+    assert_eq!(write(&workspace, "socket", b"x").await.err(), refused);
     let listed = workspace.list(None, None, 10).await.unwrap().unwrap();
     let kinds: Vec<_> =
         listed.entries.iter().map(|(name, info)| (name.as_str(), info.kind.as_str())).collect();
@@ -99,7 +85,7 @@ async fn a_workspace_outlives_its_program() {
     assert!(bench.sandbox.find(instance.id()).await.unwrap().is_none(), "the sandbox is dead");
     let workspace = workspace_of(&bench, instance.id()).await;
     assert_eq!(read(&workspace, "a").await, Ok(Some(b"agents".to_vec())));
-    write(&workspace, "b", "users").await.unwrap();
+    write(&workspace, "b", b"users").await.unwrap();
     assert_eq!(read(&workspace, "b").await, Ok(Some(b"users".to_vec())));
     assert_eq!(workspace.delete(&path("a")).await, Ok(true));
 }
@@ -118,8 +104,8 @@ async fn what_has_no_place_yet_has_no_name_either() {
     staged.write(Bytes::from_static(b"half")).await.unwrap();
     assert_eq!(names(), before, "a gateway that is killed now leaves nothing");
     drop(staged);
-    write(&workspace, "a", "one").await.unwrap();
-    write(&workspace, "a", "two").await.unwrap();
+    write(&workspace, "a", b"one").await.unwrap();
+    write(&workspace, "a", b"two").await.unwrap();
     assert_eq!(names(), before, "nor does one that was placed");
     let metadata = fs::metadata(bench.workspace(&instance).join("a")).unwrap();
     assert_eq!((metadata.mode() & 0o7777, metadata.nlink()), (0o644, 1));

@@ -24,7 +24,7 @@ for _ in {1..100}; do
     sleep 0.1
 done
 
-# Things that exist, for operations that made-up ids do not reach: a run that waits, and its question.
+# Things that exist, for operations that made-up ids do not reach: a run that waits, its question, an automation, a file.
 export HYPOTHESIS_STORAGE_DIRECTORY=$data/hypothesis PRISM_BASE_URL=$url PRISM_API_KEY=$PRISM_BOOTSTRAP_API_KEY
 field() {
     python3 -c 'import json, sys; found = json.load(sys.stdin); print((found[0] if isinstance(found, list) else found)[sys.argv[1]])' "$1"
@@ -37,13 +37,19 @@ for _ in {1..100}; do
     sleep 0.1
 done
 approval=$(field approval_id <<<"$asked")
+automation=$(target/debug/prism automations create "$deployment" --name Digest --schedule @yearly --instructions "Sum up." \
+    --output json | field automation_id)
+target/debug/prism files put "$deployment" notes/a.txt README.md --output json >/dev/null
 {
-    for operation in "POST messages" "GET runs/{run_id}" "POST runs/{run_id}/cancel" "GET approvals/{approval_id}" \
+    for operation in "POST messages" "GET files" "POST automations" "GET automations/{automation_id}" \
+        "PATCH automations/{automation_id}" "GET automations/{automation_id}/runs" \
+        "POST automations/{automation_id}/trigger" "GET runs/{run_id}" "POST runs/{run_id}/cancel" "GET approvals/{approval_id}" \
         "POST approvals/{approval_id}"; do
         printf '[[operations]]\ninclude-name = "%s /v1/deployments/{deployment_id}/%s"\n' "${operation% *}" "${operation#* }"
         printf '[operations.parameters]\ndeployment_id = "%s"\n' "$deployment"
         [[ $operation == *run_id* ]] && printf 'run_id = "%s"\n' "$run"
         [[ $operation == *approval_id* ]] && printf 'approval_id = "%s"\n' "$approval"
+        [[ $operation == *automation_id* ]] && printf 'automation_id = "%s"\n' "$automation"
     done
 } >"$data/schemathesis.toml"
 

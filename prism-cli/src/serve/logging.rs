@@ -14,7 +14,9 @@ use crate::{config::LogFormat, failure::Failure};
 /// # Errors
 /// When the filter is none, or the collector's address is not fit.
 pub(super) fn start(filter: &str, format: LogFormat) -> Result<Log, Failure> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
+    // An MCP server that cannot be asked is told to whoever lists tools; the SDK would call each an error of this server.
+    let own = if filter.contains("rmcp") { filter.to_owned() } else { format!("{filter},rmcp=off") };
+    let filter = EnvFilter::try_new(own).map_err(|error| {
         let advice = "Mend --log, PRISM_LOG or `log` in the configuration file; `info` is an example.";
         Failure::usage(format!("`{filter}` is no log filter: {error}")).advice(advice)
     })?;

@@ -102,6 +102,8 @@ pub struct Settings {
     pub provisioning_timeout: Duration,
     /// How long a question may wait for an answer; then it is denied, at the next sweep. `None`: for ever. Default: `None`.
     pub approval_timeout: Option<Duration>,
+    /// How long a deployment with the feature `dreaming` is quiet before it dreams. Default: 30 minutes.
+    pub dream_after: Duration,
     /// How long entries of the audit log are kept. Default: 400 days.
     pub audit_retention: Duration,
     /// How late an automation may run that could not run when it was due; later than that it is passed over.
@@ -126,6 +128,7 @@ impl Default for Settings {
             concurrent_webhooks: 128,
             provisioning_timeout: Duration::from_secs(300),
             approval_timeout: None,
+            dream_after: Duration::from_secs(30 * 60),
             audit_retention: Duration::from_secs(400 * 24 * 60 * 60),
             automation_grace: Duration::from_secs(3600),
             sweep: Duration::from_secs(5),

@@ -5,8 +5,8 @@
 //! were made; they are names, never secrets.
 
 use prism_types::{
-    ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RequestId,
-    RunId, SkillId, TenantId, ThreadId, WebhookId,
+    ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, InstanceId,
+    MemoryId, RequestId, RunId, SkillId, TenantId, ThreadId, WebhookId,
 };
 use uuid::Uuid;
 
@@ -37,7 +37,9 @@ new_ids!(
     AutomationId,
     AutomationRunId,
     DeploymentId,
+    DreamId,
     InstanceId,
+    MemoryId,
     RequestId,
     RunId,
     SkillId,

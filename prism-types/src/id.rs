@@ -133,6 +133,10 @@ ids! {
     AutomationRunId = "arun_";
     /// A skill of a deployment.
     SkillId = "skl_";
+    /// A memory of a deployment.
+    MemoryId = "mem_";
+    /// A dream of a deployment.
+    DreamId = "drm_";
     /// A reference to a stored secret.
     SecretRef = "sec_";
     /// A tenant: the owner of deployments, keys, secrets and credits.

@@ -32,11 +32,13 @@ mod approval_policy;
 mod audit;
 mod automation;
 mod deployment;
+mod dream;
 mod error;
 mod event;
 mod file;
 mod id;
 mod mcp_server;
+mod memory;
 mod message;
 mod open_enum;
 mod page;
@@ -64,6 +66,7 @@ pub use deployment::{
     EventTransport, EventsEndpoint, Features, FeaturesUpdate, Filesystem, ListDeployments, McpServer,
     Runtime, Sandbox, SandboxType, SandboxUpdate, UpdateDeployment,
 };
+pub use dream::{Dream, DreamReport, DreamStatus, DreamTrigger, DreamedMemory};
 pub use error::{ErrorBody, ErrorCode, Failure, Problem};
 pub use event::{
     Event, EventDecodeError, EventPayload, FileChange, FilesystemChanged, RunStatusChanged,
@@ -71,22 +74,25 @@ pub use event::{
 };
 pub use file::{DeletedFile, FileEncoding, FileEntry, FileList, FileType, FileWritten, WriteFile};
 pub use id::{
-    ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, EventId, IdError,
-    InstanceId, RequestId, RunId, SecretRef, SkillId, TenantId, ThreadId, WebhookDeliveryId, WebhookId,
+    ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, EventId,
+    IdError, InstanceId, MemoryId, RequestId, RunId, SecretRef, SkillId, TenantId, ThreadId,
+    WebhookDeliveryId, WebhookId,
 };
 pub use mcp_server::{DeletedMcpServer, McpServerInfo, McpServerList, UpdateMcpServer};
+pub use memory::{CreateMemory, DeletedMemory, Memory, MemorySource, UpdateMemory};
 pub use message::{Attachment, AttachmentType, MessageReceipt, SendMessage, ThreadTarget};
 pub use open_enum::UnknownValue;
 pub use page::{Cursor, ListPage, Page};
 pub use patch::Patch;
 pub use raw_json::{RawJson, UnknownVariant};
-pub use run::{Run, RunStatus, Usage};
+pub use run::{Run, RunKind, RunStatus, Usage};
 pub use secret::Secret;
 pub use skill::{
     DeletedSkill, Skill, SkillDetails, SkillInfo, SkillList, SkillSource, SkillState, UpdateSkill,
 };
 pub use thread::{
-    CreateThread, MessageRole, Thread, ThreadMessage, ThreadStatus, ThreadSummary, UpdateThread,
+    CreateThread, DeletedThread, MessageRole, Thread, ThreadMessage, ThreadStatus, ThreadSummary,
+    UpdateThread,
 };
 pub use timestamp::{Timestamp, TimestampError};
 pub use tool::{Tool, ToolList, ToolListError, UpdateTool};

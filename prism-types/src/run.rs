@@ -25,6 +25,23 @@ impl RunStatus {
     }
 }
 
+open_enum! {
+    /// What a run is for.
+    pub enum RunKind {
+        /// It answers messages.
+        Message = "message",
+        /// It works on the agent's memories.
+        Dreaming = "dreaming",
+    }
+}
+
+#[allow(clippy::derivable_impls, reason = "the enum is made by a macro that knows no default")]
+impl Default for RunKind {
+    fn default() -> Self {
+        Self::Message
+    }
+}
+
 /// A run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -36,6 +53,9 @@ pub struct Run {
     pub deployment_id: DeploymentId,
     /// The thread it works on.
     pub thread_id: ThreadId,
+    /// What it is for. Default: `message`.
+    #[serde(default)]
+    pub kind: RunKind,
     /// Where it is in its life.
     pub status: RunStatus,
     /// How often it was started: 1, and 1 more for each restart of the gateway that it survived.
@@ -65,6 +85,7 @@ impl Run {
             run_id,
             deployment_id,
             thread_id,
+            kind: RunKind::Message,
             status,
             attempts: 1,
             usage: Usage::default(),
@@ -76,6 +97,8 @@ impl Run {
 }
 
 setters!(Run {
+    /// Sets what the run is for.
+    kind: RunKind,
     /// Sets how often the run was started.
     attempts: u32,
     /// Sets what the run used.

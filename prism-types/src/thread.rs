@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeploymentId, Patch, RunId, ThreadId, Timestamp, macros::setters, open_enum::open_enum};
+use crate::{
+    DeletedStatus, DeploymentId, Patch, RunId, ThreadId, Timestamp, macros::setters, open_enum::open_enum,
+};
 
 open_enum! {
     /// What happens on a thread.
@@ -156,5 +158,23 @@ impl ThreadSummary {
         last_activity_at: Timestamp,
     ) -> Self {
         Self { thread_id, title, status, message_count, last_activity_at }
+    }
+}
+
+/// The answer to a thread's delete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct DeletedThread {
+    /// The thread that was deleted.
+    pub thread_id: ThreadId,
+    /// Always `deleted`.
+    pub status: DeletedStatus,
+}
+
+impl DeletedThread {
+    /// The answer.
+    pub fn new(thread_id: ThreadId) -> Self {
+        Self { thread_id, status: DeletedStatus::Deleted }
     }
 }

@@ -12,8 +12,8 @@ use prism_server_core::{
 use prism_tests::{Account, Answer, Http, TestServer, scripted};
 use prism_types::{
     ApprovalId, ApprovalStatus, AutomationId, CreateAutomation, CreateDeployment, CreateWebhook,
-    DeploymentId, EventPayload, McpServer, RunId, RunStatus, Skill, SkillId, ThreadId, WebhookDeliveryId,
-    WebhookId,
+    DeploymentId, DreamId, EventPayload, McpServer, MemoryId, RunId, RunStatus, Skill, SkillId, ThreadId,
+    WebhookDeliveryId, WebhookId,
 };
 use serde_json::json;
 
@@ -24,6 +24,8 @@ struct Things {
     thread: ThreadId,
     run: RunId,
     approval: ApprovalId,
+    memory: MemoryId,
+    dream: DreamId,
     automation: AutomationId,
     webhook: WebhookId,
     delivery: WebhookDeliveryId,
@@ -35,12 +37,16 @@ async fn things(server: &TestServer) -> Things {
         .mcp_server(McpServer::new("acme", "https://acme.example/mcp"));
     let deployment = server.deploy_request(request).await;
     let handle = server.client().deployment(&deployment);
+    let memory = handle.memories().create("They like tea").await.unwrap().memory_id.clone();
+    let dream = handle.dreams().start().await.unwrap().dream_id.clone();
     let skill = handle.skills().list().await.unwrap().data[0].skill_id.clone();
     let mut events = handle.events().stream().open().await.unwrap();
     let receipt = handle.messages().send("Hi").await.unwrap();
     let approval = loop {
         let event = tokio::time::timeout(Duration::from_secs(20), events.next()).await.unwrap();
-        if let EventPayload::SteeringRequest(asked) = event.unwrap().unwrap().payload {
+        if let EventPayload::SteeringRequest(asked) = event.unwrap().unwrap().payload
+            && asked.run_id == receipt.run_id
+        {
             break asked.approval_id.unwrap();
         }
     };
@@ -52,7 +58,7 @@ async fn things(server: &TestServer) -> Things {
     let webhook = webhooks.create(request).await.unwrap().webhook.webhook_id.clone();
     let delivery = webhooks.test(&webhook).await.unwrap().delivery_id.clone();
     let (thread, run) = (receipt.thread_id.clone(), receipt.run_id.clone());
-    Things { deployment, skill, thread, run, approval, automation, webhook, delivery }
+    Things { deployment, skill, thread, run, approval, memory, dream, automation, webhook, delivery }
 }
 
 async fn call(server: &TestServer, operation: &Operation, things: &Things, key: Option<&str>) -> Answer {
@@ -62,6 +68,8 @@ async fn call(server: &TestServer, operation: &Operation, things: &Things, key: 
         .replace("{thread_id}", things.thread.as_str())
         .replace("{run_id}", things.run.as_str())
         .replace("{approval_id}", things.approval.as_str())
+        .replace("{memory_id}", things.memory.as_str())
+        .replace("{dream_id}", things.dream.as_str())
         .replace("{automation_id}", things.automation.as_str())
         .replace("{webhook_id}", things.webhook.as_str())
         .replace("{delivery_id}", things.delivery.as_str())
@@ -138,6 +146,7 @@ async fn with_another_tenants_key_every_endpoint_answers_404_and_changes_nothing
     assert_eq!(handle.skills().list().await.unwrap().data.len(), 1);
     assert_eq!(handle.mcp_servers().list().await.unwrap().data.len(), 1);
     assert_eq!(handle.approvals().get(&things.approval).await.unwrap().status, ApprovalStatus::Pending);
+    assert_eq!(handle.memories().get(&things.memory).await.unwrap().content, "They like tea");
     assert_eq!(handle.automations().list().await.unwrap().data.len(), 1);
     assert_eq!(handle.automations().get(&things.automation).await.unwrap().name, "Digest");
 }

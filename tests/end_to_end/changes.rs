@@ -68,6 +68,25 @@ async fn posted(server: &TestServer, id: &str) -> (String, Value) {
             let [deployment, _, approval] = waiting(server).await;
             (format!("/v1/deployments/{deployment}/approvals/{approval}"), json!({"decision": "allow"}))
         }
+        "create_memory" => {
+            (format!("/v1/deployments/{}/memories", deployment().await), json!({"content": "They like tea"}))
+        }
+        "start_dream" => (format!("/v1/deployments/{}/dreams", deployment().await), json!({})),
+        "revert_dream" => {
+            let id = server.deploy("say Hi").await;
+            let dreams = server.client().deployment(&id).dreams();
+            let dream = dreams.start().await.unwrap().dream_id.clone();
+            let over = async || dreams.get(&dream).await.unwrap().ended_at.is_some();
+            tokio::time::timeout(Duration::from_secs(20), async {
+                let mut pause = tokio::time::interval(Duration::from_millis(10));
+                while !over().await {
+                    pause.tick().await;
+                }
+            })
+            .await
+            .unwrap();
+            (format!("/v1/deployments/{id}/dreams/{dream}/revert"), json!({}))
+        }
         "create_automation" => (
             format!("/v1/deployments/{}/automations", deployment().await),
             json!({"name": "Digest", "schedule": "@daily", "instructions": "Sum up."}),

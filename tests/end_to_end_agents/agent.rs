@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prism_client::{
     Client,
-    resources::{DeploymentHandle, Files},
+    resources::{DeploymentHandle, Dreams, Files, Memories},
 };
 use prism_types::{
     AnswerApproval, DeploymentId, Event, EventPayload, InstanceId, MessageReceipt, Run, RunId, RunStatus,
@@ -101,6 +101,23 @@ impl<'a> Agent<'a> {
 
     pub(crate) async fn cancel(&self, id: &RunId) {
         self.handle().runs().cancel(id).await.unwrap();
+    }
+
+    pub(crate) fn memories(&self) -> Memories {
+        self.handle().memories()
+    }
+
+    pub(crate) fn dreams(&self) -> Dreams {
+        self.handle().dreams()
+    }
+
+    pub(crate) async fn delete_thread(&self, id: &ThreadId) {
+        self.handle().threads().delete(id).await.unwrap();
+    }
+
+    /// All texts of the sessions that the agent keeps.
+    pub(crate) async fn sessions(&self) -> Result<String, String> {
+        self.ground.kind.sessions(self.ground.directory(), &self.instance().await).await
     }
 
     /// Decides the one question that waits.

@@ -139,6 +139,29 @@ impl Kind {
         }
     }
 
+    /// All texts of the sessions that an agent keeps; an error while it is away.
+    pub(crate) async fn sessions(self, directory: &Path, id: &InstanceId) -> Result<String, String> {
+        const TEXTS: &str = "SELECT coalesce(group_concat(content, char(10)), '') FROM messages";
+        match self {
+            Self::Process => {
+                let database = workspace(directory, id).with_file_name("home").join("hermes/state.db");
+                let read = rusqlite::Connection::open(database)
+                    .and_then(|database| database.query_row(TEXTS, [], |row| row.get(0)));
+                read.map_err(|error| error.to_string())
+            }
+            Self::Docker => {
+                let script = format!(
+                    "import os, sqlite3; path = os.environ['PRISM_HOME'] + '/hermes/state.db'; \
+                     print(sqlite3.connect(path).execute(\"{TEXTS}\").fetchone()[0])"
+                );
+                let arguments = ["exec", &container(id), "python3", "-c", &script];
+                let output = docker_command(&arguments).output().await.unwrap();
+                let text = |bytes| String::from_utf8(bytes).unwrap();
+                if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+            }
+        }
+    }
+
     /// Makes an empty file in the workspace.
     pub(crate) async fn touch(self, directory: &Path, id: &InstanceId, path: &str) {
         match self {

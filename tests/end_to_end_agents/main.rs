@@ -75,6 +75,12 @@ in_each_sandbox! {
         hermes_process_is_steered, hermes_docker_is_steered;
     scenarios::steering::a_cancelled_run_stops_the_agent =>
         hermes_process_is_cancelled, hermes_docker_is_cancelled;
+    scenarios::memories::memories_go_both_ways =>
+        hermes_process_shares_its_memories, hermes_docker_shares_its_memories;
+    scenarios::memories::an_agent_dreams =>
+        hermes_process_dreams, hermes_docker_dreams;
+    scenarios::memories::a_deleted_thread_is_forgotten =>
+        hermes_process_forgets_threads, hermes_docker_forgets_threads;
     scenarios::files::changes_are_told_once_whoever_made_them =>
         hermes_process_tells_changes_once, hermes_docker_tells_changes_once;
     scenarios::files::files_outlive_the_agent =>

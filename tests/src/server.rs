@@ -69,7 +69,22 @@ impl TestServer {
     /// A server with these options.
     pub async fn with(options: ServerOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(directory.path().join("prism.db")).unwrap();
+        let database = directory.path().join("prism.db");
+        Self::begin(&database, directory, options, None).await
+    }
+
+    /// A server on this database, which an earlier one may have left with this account.
+    pub async fn on(database: &Path, account: Option<Account>) -> Self {
+        Self::begin(database, tempfile::tempdir().unwrap(), ServerOptions::default(), account).await
+    }
+
+    async fn begin(
+        database: &Path,
+        directory: TempDir,
+        options: ServerOptions,
+        left: Option<Account>,
+    ) -> Self {
+        let store = SqliteStore::open(database).unwrap();
         let (mut fetcher, mut egress) = (GuardedFetcher::builder(), HttpEgress::builder());
         for (from, to) in &options.development_origins {
             fetcher = fetcher.development_origin(from, to);
@@ -87,7 +102,10 @@ impl TestServer {
         let plane = builder.build().await.unwrap();
         let engine = tokio::spawn(plane.run());
         let base_url = serve(contract::checked(plane.router())).await;
-        let account = account(&plane.admin(), "first").await;
+        let account = match left {
+            Some(account) => account,
+            None => account(&plane.admin(), "first").await,
+        };
         Self { plane, base_url, account, engine, directory }
     }
 

@@ -146,6 +146,8 @@ pub(crate) struct Limits {
     pub(crate) concurrent_provisioning: Option<NonZeroUsize>,
     /// How long a question may wait for an answer before it is denied, in seconds. Default: for ever.
     pub(crate) approval_timeout: Option<NonZeroU32>,
+    /// How long a deployment is quiet before it dreams, in seconds. Default: 1,800.
+    pub(crate) dream_after: Option<NonZeroU32>,
     /// How late an automation may run, in seconds; later than that it is passed over. Default: 3,600.
     pub(crate) automation_grace: Option<NonZeroU32>,
     /// Most open connections; more wait to be accepted. Default: 20,000.

@@ -9,7 +9,7 @@ use crate::{
     output::{Output, harmless, or_dash, record, table},
 };
 
-/// List the threads of a deployment, read one, or change its title.
+/// List the threads of a deployment, read one, change its title, or delete it.
 ///
 /// A thread is one conversation with the agent.
 #[derive(Debug, clap::Args)]
@@ -39,6 +39,17 @@ enum Command {
         thread: ThreadId,
         /// The new title, at most 255 characters; left out: no title.
         title: Option<String>,
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Delete a thread with its messages, runs and questions; the agent forgets it. The default thread stays.
+    Delete {
+        /// The deployment, such as dep_7xK9s2.
+        deployment: DeploymentId,
+        /// The thread, such as thr_Zz9.
+        thread: ThreadId,
         #[command(flatten)]
         server: Server,
         #[command(flatten)]
@@ -79,6 +90,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                 Ok(client.deployment(&deployment).threads().update(&thread, change).await?.into_inner())
             })?;
             output.print(&thread, one)
+        }
+        Command::Delete { deployment, thread, server, output } => {
+            let deleted = server.with(async |client| {
+                Ok(client.deployment(&deployment).threads().delete(&thread).await?.into_inner())
+            })?;
+            output.print(&deleted, |deleted| {
+                record([("thread", deleted.thread_id.to_string()), ("status", deleted.status.to_string())])
+            })
         }
         Command::Get { deployment, thread, server, output } => {
             let thread = server.with(async |client| {

@@ -66,6 +66,7 @@ const FILE: &str = r#"The configuration file, with every key there is and its de
   concurrent_runs = 1000               # more wait
   concurrent_provisioning = 64         # more wait
   approval_timeout = 86400             # seconds until a question that nobody answers is denied; default: never
+  dream_after = 1800                   # seconds that a deployment is quiet before it dreams
   automation_grace = 3600              # seconds that an automation may run late
   connections = 20000                  # more wait
 
@@ -219,6 +220,7 @@ fn settings(config: &Config) -> Settings {
         concurrent_provisioning,
         approval_timeout,
         automation_grace,
+        dream_after,
         ..
     } = config.limits;
     let mut settings = Settings::default();
@@ -227,6 +229,7 @@ fn settings(config: &Config) -> Settings {
     let seconds = |seconds: NonZeroU32| Duration::from_secs(seconds.get().into());
     settings.approval_timeout = approval_timeout.map(seconds);
     settings.automation_grace = automation_grace.map_or(settings.automation_grace, seconds);
+    settings.dream_after = dream_after.map_or(settings.dream_after, seconds);
     settings.requests_per_second = requests_per_second.map(NonZeroU32::get);
     settings.streams_per_deployment = or(streams_per_deployment, settings.streams_per_deployment);
     settings.concurrent_runs = or(concurrent_runs, settings.concurrent_runs);

@@ -7,7 +7,8 @@ use prism_types::{
 use reqwest::Method;
 
 use super::{
-    Approvals, Automations, Files, McpServers, Messages, Runs, Skills, Threads, Tools, WaitUntilReady,
+    Approvals, Automations, Dreams, Files, McpServers, Memories, Messages, Runs, Skills, Threads, Tools,
+    WaitUntilReady,
 };
 use crate::{
     Client,
@@ -122,6 +123,16 @@ impl DeploymentHandle {
     /// The agent's questions to humans.
     pub fn approvals(&self) -> Approvals {
         Approvals::new(self.client.clone(), self.id.clone())
+    }
+
+    /// What the agent remembers.
+    pub fn memories(&self) -> Memories {
+        Memories::new(self.client.clone(), self.id.clone())
+    }
+
+    /// What the agent does with its memories while nobody needs it.
+    pub fn dreams(&self) -> Dreams {
+        Dreams::new(self.client.clone(), self.id.clone())
     }
 
     /// What the agent does on timetables.

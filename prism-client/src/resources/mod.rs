@@ -4,8 +4,10 @@ mod approvals;
 mod audit;
 mod automations;
 mod deployments;
+mod dreams;
 mod files;
 mod mcp_servers;
+mod memories;
 mod messages;
 mod runs;
 mod skills;
@@ -24,15 +26,21 @@ pub use deployments::{
     CreateDeploymentCall, DeleteDeploymentCall, DeploymentHandle, Deployments, GetDeploymentCall,
     ListDeploymentsCall, UpdateDeploymentCall,
 };
+pub use dreams::{Dreams, GetDreamCall, ListDreamsCall, RevertDreamCall, StartDreamCall};
 pub use files::{DeleteFileCall, FileBody, FileContent, Files, ListFilesCall, ReadFileCall, WriteFileCall};
 pub use mcp_servers::{
     AddMcpServerCall, GetMcpServerCall, ListMcpServersCall, McpServers, RemoveMcpServerCall,
     UpdateMcpServerCall,
 };
+pub use memories::{
+    CreateMemoryCall, DeleteMemoryCall, GetMemoryCall, ListMemoriesCall, Memories, UpdateMemoryCall,
+};
 pub use messages::{Messages, SendMessageCall};
 pub use runs::{CancelRunCall, GetRunCall, ListRunsCall, Runs};
 pub use skills::{AddSkillCall, GetSkillCall, ListSkillsCall, RemoveSkillCall, Skills, UpdateSkillCall};
-pub use threads::{CreateThreadCall, GetThreadCall, ListThreadsCall, Threads, UpdateThreadCall};
+pub use threads::{
+    CreateThreadCall, DeleteThreadCall, GetThreadCall, ListThreadsCall, Threads, UpdateThreadCall,
+};
 pub use tools::{ListToolsCall, Tools, UpdateToolCall};
 pub use wait::WaitUntilReady;
 pub use webhooks::{

@@ -1,6 +1,6 @@
 //! Threads: conversations with an agent.
 
-use prism_types::{CreateThread, Cursor, Page, Thread, ThreadId, ThreadSummary, UpdateThread};
+use prism_types::{CreateThread, Cursor, DeletedThread, Page, Thread, ThreadId, ThreadSummary, UpdateThread};
 use reqwest::Method;
 
 use super::deployment_collection;
@@ -29,6 +29,12 @@ impl Threads {
         UpdateThreadCall { call: Call::new(&self.client, Method::PATCH, &path).body(&request) }
     }
 
+    /// Deletes a thread with its messages, runs and questions; the agent forgets it. The default thread cannot be deleted.
+    pub fn delete(&self, id: &ThreadId) -> DeleteThreadCall {
+        let path = ["v1", "deployments", self.deployment.as_str(), "threads", id.as_str()];
+        DeleteThreadCall { call: Call::new(&self.client, Method::DELETE, &path) }
+    }
+
     /// Lists threads, a page at a time.
     pub fn list(&self) -> ListThreadsCall {
         ListThreadsCall { call: self.all(Method::GET) }
@@ -49,6 +55,9 @@ calls! {
     /// `PATCH /v1/deployments/{deployment_id}/threads/{thread_id}`, from [`Threads::update`]. Needs the scope
     /// `deployments:write`.
     UpdateThreadCall -> Thread;
+    /// `DELETE /v1/deployments/{deployment_id}/threads/{thread_id}`, from [`Threads::delete`]. Needs the scope
+    /// `deployments:write`.
+    DeleteThreadCall -> DeletedThread;
     /// `GET /v1/deployments/{deployment_id}/threads`, from [`Threads::list`]. Needs the scope
     /// `deployments:read`.
     ///

@@ -127,6 +127,20 @@ pub const AUTOMATION_RUNS: u32 = 1000;
 pub const RECENT_RUNS: u32 = 10;
 /// Most unread steering messages of one run.
 pub const UNREAD_MESSAGES: u64 = 100;
+/// Longest content of a memory, in characters.
+pub const MEMORY_CONTENT: usize = 2000;
+/// Most memories of a deployment.
+pub const MEMORIES: usize = 500;
+/// Most characters of all memories of a deployment that are made over the API, with 3 more for each memory.
+pub const MEMORY_TEXT: usize = 32_000;
+/// The same with what the agent remembers by itself.
+pub const AGENT_MEMORY_TEXT: usize = 40_000;
+/// Longest query of a list of memories, in characters.
+pub const MEMORY_QUERY: usize = 255;
+/// Longest summary of a dream, in bytes.
+pub const DREAM_SUMMARY: usize = 16 * 1024;
+/// Most dreams of a deployment that are kept; the oldest are forgotten.
+pub const DREAMS: u32 = 100;
 /// Most webhooks of a tenant.
 pub const WEBHOOKS: usize = 50;
 /// Most types of events that a webhook names.

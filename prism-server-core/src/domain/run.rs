@@ -1,6 +1,6 @@
 //! Runs: units of work of an agent, and their life.
 
-use prism_types::{DeploymentId, Failure, RunId, RunStatus, ThreadId, Timestamp, Usage};
+use prism_types::{DeploymentId, Failure, RunId, RunKind, RunStatus, ThreadId, Timestamp, Usage};
 
 use super::{Refused, words};
 
@@ -17,6 +17,8 @@ pub struct Run {
     pub deployment_id: DeploymentId,
     /// The thread it works on. At most one run of a thread is unfinished.
     pub thread_id: ThreadId,
+    /// What it is for.
+    pub kind: RunKind,
     /// The version of the agent's specification it started with.
     pub spec_version: u32,
     /// Where it is in its life.
@@ -144,6 +146,7 @@ pub(crate) mod tests {
             id: "run_1".parse().unwrap(),
             deployment_id: "dep_1".parse().unwrap(),
             thread_id: "thr_1".parse().unwrap(),
+            kind: RunKind::Message,
             spec_version: 1,
             state: RunState::Running,
             attempts: 1,

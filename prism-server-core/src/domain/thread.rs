@@ -20,6 +20,16 @@ pub struct Thread {
     pub created_at: Timestamp,
 }
 
+/// A thread that was deleted, and that the agent has yet to forget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a record: stores build it from its columns")]
+pub struct ForgottenThread {
+    /// The thread that was.
+    pub thread_id: ThreadId,
+    /// The deployment it belonged to.
+    pub deployment_id: DeploymentId,
+}
+
 impl Thread {
     /// A thread on which nothing was said yet.
     pub fn new(id: ThreadId, deployment_id: DeploymentId, title: Option<String>, now: Timestamp) -> Self {

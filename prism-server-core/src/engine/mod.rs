@@ -11,6 +11,10 @@ mod agents;
 mod approvals;
 mod automations;
 mod cancellations;
+pub(crate) mod dreams;
+#[cfg(test)]
+mod histories;
+mod memories;
 mod nudges;
 mod provisioning;
 mod retention;
@@ -19,6 +23,7 @@ mod runs;
 mod scrubbing;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod webhooks;
 mod workers;
 
@@ -32,10 +37,12 @@ use crate::{core::Core, error::Result};
 use agents::Agents;
 use automations::Automations;
 pub(crate) use cancellations::Cancellations;
+use memories::Memories;
 pub(crate) use nudges::Nudges;
 use nudges::Receivers;
 use provisioning::Provisioner;
 use runs::Drivers;
+use upkeep::Upkeep;
 use webhooks::Dispatcher;
 
 /// Most records that a sweep reads at once.
@@ -47,6 +54,7 @@ pub(crate) struct Engine {
     receivers: Receivers,
     provisioner: Arc<Provisioner>,
     drivers: Arc<Drivers>,
+    upkeep: Arc<Upkeep>,
     dispatcher: Arc<Dispatcher>,
 }
 
@@ -57,11 +65,13 @@ impl Engine {
     pub(crate) async fn new(core: Arc<Core>, receivers: Receivers) -> Result<Self> {
         let interrupted = interrupted_runs(&core).await?;
         let overflow = receivers.overflow.clone();
-        let agents = Arc::new(Agents::default());
+        let (agents, memories) = (Arc::new(Agents::default()), Arc::new(Memories::default()));
         let provisioner = Arc::new(Provisioner::new(core.clone(), agents.clone(), overflow.clone()));
-        let drivers = Arc::new(Drivers::new(core.clone(), agents, interrupted, overflow.clone()));
+        let upkeep = Upkeep::new(core.clone(), agents.clone(), memories.clone(), overflow.clone());
+        let drivers = Drivers::new(core.clone(), agents, memories, interrupted, overflow.clone());
+        let (upkeep, drivers) = (Arc::new(upkeep), Arc::new(drivers));
         let dispatcher = Arc::new(Dispatcher::new(core.clone(), overflow));
-        Ok(Self { core, receivers, provisioner, drivers, dispatcher })
+        Ok(Self { core, receivers, provisioner, drivers, upkeep, dispatcher })
     }
 
     /// Reconciles until the shutdown, then waits for what is under way.
@@ -78,6 +88,7 @@ impl Engine {
                 Some(deployment) = self.receivers.deployments.recv() => self.provisioner.nudge(deployment),
                 Some(instance) = self.receivers.instances.recv() => self.provisioner.died(instance).await,
                 Some(run) = self.receivers.runs.recv() => self.drivers.nudge(run),
+                Some(deployment) = self.receivers.upkeep.recv() => self.upkeep.nudge(deployment),
                 Some(webhook) = self.receivers.webhooks.recv() => self.dispatcher.nudge(webhook),
                 () = self.dispatcher.due() => self.dispatcher.look().await,
                 () = self.receivers.overflow.notified() => self.sweep().await,
@@ -94,6 +105,9 @@ impl Engine {
         }
         if let Err(error) = self.drivers.sweep().await {
             tracing::warn!(%error, "the sweep for runs failed; it is repeated");
+        }
+        if let Err(error) = self.upkeep.sweep().await {
+            tracing::warn!(%error, "the sweep for upkeep failed; it is repeated");
         }
         if let Err(error) = retention::expire(&self.core).await {
             tracing::warn!(%error, "the sweep for outdated records failed; it is repeated");

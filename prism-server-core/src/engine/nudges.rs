@@ -16,6 +16,7 @@ pub(crate) struct Nudges {
     deployments: mpsc::Sender<DeploymentId>,
     instances: mpsc::Sender<InstanceId>,
     runs: mpsc::Sender<RunId>,
+    upkeep: mpsc::Sender<DeploymentId>,
     automations: Arc<Notify>,
     webhooks: mpsc::Sender<WebhookId>,
     overflow: Arc<Notify>,
@@ -26,6 +27,7 @@ pub(crate) struct Receivers {
     pub(super) deployments: mpsc::Receiver<DeploymentId>,
     pub(super) instances: mpsc::Receiver<InstanceId>,
     pub(super) runs: mpsc::Receiver<RunId>,
+    pub(super) upkeep: mpsc::Receiver<DeploymentId>,
     pub(super) automations: Arc<Notify>,
     pub(super) webhooks: mpsc::Receiver<WebhookId>,
     pub(super) overflow: Arc<Notify>,
@@ -37,22 +39,31 @@ impl Nudges {
         let (deployments, deployment_receiver) = mpsc::channel(WAITING);
         let (instances, instance_receiver) = mpsc::channel(WAITING);
         let (runs, run_receiver) = mpsc::channel(WAITING);
+        let (upkeep, upkeep_receiver) = mpsc::channel(WAITING);
         let [automations, overflow] = [(); 2].map(|()| Arc::new(Notify::new()));
         let (webhooks, webhook_receiver) = mpsc::channel(WAITING);
         let receivers = Receivers {
             deployments: deployment_receiver,
             instances: instance_receiver,
             runs: run_receiver,
+            upkeep: upkeep_receiver,
             automations: automations.clone(),
             webhooks: webhook_receiver,
             overflow: overflow.clone(),
         };
-        (Self { deployments, instances, runs, automations, webhooks, overflow }, receivers)
+        (Self { deployments, instances, runs, upkeep, automations, webhooks, overflow }, receivers)
     }
 
     /// Something of a deployment is to be done.
     pub(crate) fn deployment(&self, id: DeploymentId) {
         if self.deployments.try_send(id).is_err() {
+            self.overflow.notify_one();
+        }
+    }
+
+    /// An agent is to forget or to remember something, or a dream is over.
+    pub(crate) fn upkeep(&self, id: DeploymentId) {
+        if self.upkeep.try_send(id).is_err() {
             self.overflow.notify_one();
         }
     }

@@ -223,7 +223,9 @@ impl Provisioner {
         while !core.store.events(&deployment.id, 0, 1).await?.is_empty() {
             core.store.commit(Commit::new().with(Write::TrimEvents(deployment.id.clone(), TRIM))).await?;
         }
-        Ok(core.store.commit(Commit::new().with(Write::PurgeDeployment(deployment.id.clone()))).await?)
+        core.store.commit(Commit::new().with(Write::PurgeDeployment(deployment.id.clone()))).await?;
+        core.nudges.upkeep(deployment.id.clone());
+        Ok(())
     }
 }
 

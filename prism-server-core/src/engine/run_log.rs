@@ -1,7 +1,7 @@
 //! What a run has done, turned into one commit: events, the agent's messages, and the run itself.
 
 use prism_types::{
-    ApprovalId, EventPayload, Failure, FilesystemChanged, MessageRole, RawJson, RunStatusChanged,
+    ApprovalId, EventPayload, Failure, FilesystemChanged, MessageRole, RawJson, RunKind, RunStatusChanged,
     SteeringRequested, Timestamp, Token, ToolCalled, ToolReturned,
 };
 use serde_json::Value;
@@ -12,6 +12,7 @@ use crate::{
     domain::{
         Refused,
         approval::{Approval, ApprovalState, Resolution},
+        dream::Quiet,
         event::{LoggedEvent, NewEvent},
         limits,
         message::Message,
@@ -27,6 +28,7 @@ pub(super) struct RunLog {
     pub(super) run: Run,
     text: String,
     file_events: bool,
+    notes_quiet: bool,
     /// How many seconds a question waits, if the deployment says so.
     patience: Option<u32>,
 }
@@ -38,6 +40,7 @@ pub(super) struct Recorded<'a> {
     /// The text before these steps.
     before: &'a str,
     file_events: bool,
+    notes_quiet: bool,
     patience: Option<u32>,
 }
 
@@ -53,7 +56,12 @@ pub(super) struct Advance {
 impl RunLog {
     /// A run whose agent has written nothing yet. `file_events`: whether changes of files are told.
     pub(super) fn new(run: Run, file_events: bool) -> Self {
-        Self { run, text: String::new(), file_events, patience: None }
+        Self { run, text: String::new(), file_events, notes_quiet: false, patience: None }
+    }
+
+    /// Notes, or not, when the run is over, since when its deployment is quiet.
+    pub(super) fn notes_quiet(self, notes_quiet: bool) -> Self {
+        Self { notes_quiet, ..self }
     }
 
     /// Sets how many seconds a question waits; `None`: as the server says.
@@ -79,8 +87,10 @@ impl RunLog {
     /// The commit that records these steps.
     pub(super) fn record(&self, steps: &[HarnessStep], now: Timestamp) -> Result<Recorded<'_>, Refused> {
         let advance = Advance { run: self.run.clone(), written: String::new(), stored: false };
-        let (before, file_events, patience) = (self.text.as_str(), self.file_events, self.patience);
-        let mut recorded = Recorded { commit: Commit::new(), advance, before, file_events, patience };
+        let before = self.text.as_str();
+        let Self { file_events, notes_quiet, patience, .. } = *self;
+        let commit = Commit::new();
+        let mut recorded = Recorded { commit, advance, before, file_events, notes_quiet, patience };
         let mut writes = Vec::with_capacity(steps.len() + 4);
         for step in steps {
             let run = &mut recorded.advance.run;
@@ -183,6 +193,10 @@ impl Recorded<'_> {
             .thread_id(run.thread_id.clone())
             .error(run.error.clone());
         writes.push(self.append(EventPayload::RunStatus(changed), now));
+        if self.notes_quiet && run.state.is_terminal() && run.kind == RunKind::Message {
+            let (deployment_id, run_id) = (run.deployment_id.clone(), run.id.clone());
+            writes.push(Write::PutQuiet(Quiet { deployment_id, run_id, since: now }));
+        }
         Ok(())
     }
 

@@ -15,13 +15,14 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt};
-use prism_types::{MessageRole, RunId};
+use prism_types::{MessageRole, RunId, RunKind};
 use tokio::sync::{Notify, mpsc};
 use tracing::Instrument as _;
 
 use super::{
     SWEEP_PAGE,
     agents::{Agent, Agents},
+    memories::Memories,
     run_log::{self, RunLog, failed, read_past},
     scrubbing,
     workers::Workers,
@@ -55,6 +56,7 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fr
 pub(super) struct Drivers {
     core: Arc<Core>,
     agents: Arc<Agents>,
+    memories: Arc<Memories>,
     workers: Workers<RunId>,
     /// Runs that an earlier engine left in flight, until they are taken up.
     interrupted: Mutex<HashSet<RunId>>,
@@ -64,11 +66,12 @@ impl Drivers {
     pub(super) fn new(
         core: Arc<Core>,
         agents: Arc<Agents>,
+        memories: Arc<Memories>,
         interrupted: HashSet<RunId>,
         overflow: Arc<Notify>,
     ) -> Self {
         let workers = Workers::new(core.settings.concurrent_runs, overflow);
-        Self { core, agents, workers, interrupted: Mutex::new(interrupted) }
+        Self { core, agents, memories, workers, interrupted: Mutex::new(interrupted) }
     }
 
     /// A run has something to do.
@@ -143,14 +146,21 @@ impl Drivers {
                 }
                 continue;
             }
+            if run.kind == RunKind::Dreaming && run.state.is_terminal() {
+                self.core.nudges.upkeep(run.deployment_id.clone());
+            }
             if run.error.as_ref().is_some_and(|error| error.code == runs::CANCELLED) {
                 return self.interrupt(run).await;
             }
             // Before the deployment is read: a delete that comes after that reading cancels this work.
             let work = self.core.cancellations.begin(&run.deployment_id);
-            let drive = Drive::start(&self.core, &self.agents, run, self.is_interrupted(id)).await?;
+            let drive = Drive::start(self, run, self.is_interrupted(id)).await?;
             self.forget_interrupted(id);
             let Some(mut drive) = drive else { return Ok(()) };
+            // A run that goes on with a message has the memories that it had.
+            if read.is_none() {
+                drive.sync().await;
+            }
             let Some(ended) = work.token.run_until_cancelled(drive.work(wake)).await else {
                 return Ok(());
             };
@@ -168,7 +178,12 @@ impl Drivers {
                         return self.fail(id, reason).await;
                     }
                 }
-                Ok(Ended::Cancelled) => {}
+                // What the agent learned before it was cancelled is there to stay.
+                Ok(Ended::Cancelled) => drive.sync().await,
+                Ok(Ended::Over) if drive.log.run.kind == RunKind::Dreaming => {
+                    self.core.nudges.upkeep(drive.log.run.deployment_id.clone());
+                    return Ok(());
+                }
                 Ok(Ended::Over) | Err(StoreError::Missing(_)) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
@@ -219,6 +234,7 @@ enum Ended {
 /// One attempt of working on a run.
 struct Drive<'a> {
     core: &'a Core,
+    memories: &'a Memories,
     log: RunLog,
     work: Work,
     /// The position of the last message that was put into the inbox.
@@ -235,7 +251,8 @@ enum Work {
 
 impl<'a> Drive<'a> {
     /// Takes a run up; `None` when there is nothing to do on it.
-    async fn start(core: &'a Core, agents: &Agents, mut run: Run, interrupted: bool) -> Result<Option<Self>> {
+    async fn start(drivers: &'a Drivers, mut run: Run, interrupted: bool) -> Result<Option<Self>> {
+        let core = drivers.core.as_ref();
         if run.state != RunState::Running {
             return Ok(None);
         }
@@ -248,20 +265,21 @@ impl<'a> Drive<'a> {
         }
         let spec = core.store.spec(&deployment.id, run.spec_version).await?.map(Arc::new);
         let file_events = spec.as_ref().is_some_and(|spec| spec.features.filesystem_webhooks);
+        let dreams = spec.as_ref().is_some_and(|spec| spec.features.dreaming);
         let patience = spec.as_ref().and_then(|spec| spec.approvals.timeout_seconds);
-        let mut log = RunLog::new(run, file_events).patience(patience);
+        let mut log = RunLog::new(run, file_events).notes_quiet(dreams).patience(patience);
         if log.run.checkpoint.is_some() {
             read_past(core, &mut log).await?;
         }
         let work = match &spec {
             Some(spec) => {
                 let is_current = log.run.spec_version == deployment.spec_version;
-                work_on(agents, core, &deployment, spec, is_current).await
+                work_on(&drivers.agents, core, &deployment, spec, is_current).await
             }
             None => Work::Failed(failed(failure("internal", "the run's specification is gone"))),
         };
         let delivered = log.run.read_position;
-        Ok(Some(Self { core, log, work, delivered }))
+        Ok(Some(Self { core, memories: &drivers.memories, log, work, delivered }))
     }
 
     async fn work(&mut self, wake: &Notify) -> Result<Ended, StoreError> {
@@ -307,8 +325,24 @@ impl<'a> Drive<'a> {
                 return Ok(Ended::Lost);
             }
             if last || matches!(ended, Ended::Unread) {
+                if self.log.run.state == RunState::WaitingOnHuman {
+                    // It can wait for days. Not before: a message that comes meanwhile would make it ask later.
+                    self.sync().await;
+                }
                 return Ok(ended);
             }
+        }
+    }
+
+    /// Brings the agent's memories in step. A failure is no reason not to go on: the next run tries again.
+    async fn sync(&self) {
+        let Work::Agent(agent) = &self.work else { return };
+        if !agent.preparation.setup.spec.features.memory {
+            return;
+        }
+        let deployment = &self.log.run.deployment_id;
+        if let Err(error) = self.memories.sync(self.core, deployment, agent).await {
+            tracing::warn!(%deployment, %error, "memories are not in step");
         }
     }
 
@@ -320,7 +354,7 @@ impl<'a> Drive<'a> {
         if let Some(end) = steps.iter().position(|step| step.event.is_last()) {
             steps.truncate(end + 1);
         }
-        let mut ended = Ended::Over;
+        let (mut ended, mut in_step) = (Ended::Over, false);
         loop {
             let pauses = matches!(
                 steps.last().map(|step| &step.event),
@@ -330,8 +364,11 @@ impl<'a> Drive<'a> {
                 steps.pop();
                 ended = Ended::Unread;
             }
-            if steps.is_empty() {
-                return Ok(ended);
+            let Some(last) = steps.last() else { return Ok(ended) };
+            if matches!(last.event, HarnessEvent::Completed | HarnessEvent::Failed { .. }) && !in_step {
+                // Whoever sees the end of the run finds what was learned in it.
+                self.sync().await;
+                in_step = true;
             }
             let Ok(recorded) = self.log.record(&steps, self.core.clock.now()) else {
                 // Only a run that ended meanwhile refuses; then there is nothing to add.

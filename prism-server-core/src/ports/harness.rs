@@ -70,6 +70,41 @@ pub trait Harness: Send + Sync + 'static {
         Box::pin(async {})
     }
 
+    /// What the agent remembers on all threads; `None`: it remembers nothing, or not now. Default: `None`.
+    ///
+    /// # Errors
+    /// When the agent does not tell; it is asked again later.
+    fn memories(&self, agent: Preparation) -> BoxFuture<'_, Result<Option<AgentMemories>, HarnessError>> {
+        drop(agent);
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Lets the agent remember exactly this from its next run on, unless what it remembers has changed since `version`
+    /// of [`AgentMemories`]. Each entry has the form of a memory's content, and no two are the same. Default: nothing
+    /// is remembered.
+    ///
+    /// # Errors
+    /// When the agent may remember one or the other; it is told again later.
+    fn remember(
+        &self,
+        agent: Preparation,
+        entries: Vec<String>,
+        version: String,
+    ) -> BoxFuture<'_, Result<Remembered, HarnessError>> {
+        drop((agent, entries, version));
+        Box::pin(async { Ok(Remembered::Changed) })
+    }
+
+    /// Threads were deleted: the agent forgets what was said on them, for good, and ends what it still does there.
+    /// Forgetting what is not known is no error. Default: nothing is kept of threads.
+    ///
+    /// # Errors
+    /// When something may be left; it is told again later.
+    fn forget(&self, agent: Preparation, threads: Vec<ThreadId>) -> BoxFuture<'_, Result<(), HarnessError>> {
+        drop((agent, threads));
+        Box::pin(async { Ok(()) })
+    }
+
     /// Somebody else than the agent is about to change a file of the workspace, and tells the users of it. What is
     /// returned is dropped if nothing came of it. Default: nothing, for harnesses that tell only of what they did.
     fn begin_change<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Box<dyn OutsideChange>> {
@@ -181,6 +216,34 @@ impl RunInput {
     ) -> Self {
         Self { run_id, thread_id, agent, checkpoint: None, inbox }
     }
+}
+
+/// What an agent remembers. What an agent says is hostile: whoever reads it bounds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "harnesses of embedders build it")]
+pub struct AgentMemories {
+    /// Names the place where it is kept. Memories that were lost and begun again have another name; `None`: the place
+    /// has no name yet.
+    pub home: Option<String>,
+    /// Another one after each change, whoever changed them.
+    pub version: String,
+    /// The memories.
+    pub entries: Vec<String>,
+}
+
+/// Whether an agent took its memories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "harnesses of embedders build it")]
+pub enum Remembered {
+    /// It did; they are kept in the place of this name.
+    Kept {
+        /// The name.
+        home: String,
+        /// Their version.
+        version: String,
+    },
+    /// They have changed since.
+    Changed,
 }
 
 /// A message of a human to a run.

@@ -16,8 +16,8 @@ mod workspace;
 pub use clock::{Clock, SystemClock};
 pub use egress::{Egress, EgressBody, EgressError, EgressRequest, Reach};
 pub use harness::{
-    AgentSetup, Harness, HarnessError, HarnessEvent, HarnessStep, OutsideChange, Preparation, RunInput,
-    StepStream, UserMessage,
+    AgentMemories, AgentSetup, Harness, HarnessError, HarnessEvent, HarnessStep, OutsideChange, Preparation,
+    Remembered, RunInput, StepStream, UserMessage,
 };
 pub use outbound::{NoOutbound, Outbound, ToolCall};
 pub use sandbox::{

@@ -37,8 +37,8 @@
 use std::sync::Arc;
 
 use prism_types::{
-    ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RunId,
-    SecretRef, SkillId, TenantId, ThreadId, Timestamp, WebhookId,
+    ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, InstanceId,
+    MemoryId, RunId, SecretRef, SkillId, TenantId, ThreadId, Timestamp, WebhookId,
 };
 
 use super::BoxFuture;
@@ -47,15 +47,17 @@ use crate::domain::{
     audit::AuditEntry,
     automation::{Automation, AutomationRun},
     deployment::{AgentSpec, Deployment, DeploymentState},
+    dream::{Dream, Quiet},
     event::{LoggedEvent, NewEvent},
     idempotency::{IdempotencyKey, KeptReply},
     instance::Instance,
+    memory::{Memory, MemorySet},
     message::Message,
     run::Run,
     secret::SealedSecret,
     skill::SkillRecord,
     tenant::{ApiKey, Metered, Tenant},
-    thread::Thread,
+    thread::{ForgottenThread, Thread},
     webhook::{
         Webhook,
         delivery::{Delivery, DeliveryState},
@@ -135,6 +137,13 @@ pub enum Write {
     InsertThread(Thread),
     /// Sets or, with `None`, removes a thread's title. The last one wins.
     SetThreadTitle(ThreadId, Option<String>),
+    /// Removes a thread with its messages, runs and approvals; its events stay. While a run of it is unfinished it is a
+    /// conflict.
+    DeleteThread(ThreadId),
+    /// The agent of a deployment is to forget a thread.
+    InsertForgottenThread(ForgottenThread),
+    /// The agent has forgotten a thread. Removing what is not there is no error.
+    DeleteForgottenThread(ThreadId),
     /// A new message. The store sets its position to the next of its thread, and the thread's message count
     /// and last activity.
     InsertMessage(Message),
@@ -152,6 +161,23 @@ pub enum Write {
     InsertApproval(Approval),
     /// Ends an open approval. One that was ended is a conflict.
     ResolveApproval(ApprovalId, Resolution, Timestamp),
+    /// The memories of a deployment as a whole, guarded by its revision: new when that is 0. Every change of memories has
+    /// one of these in its commit, so that whoever has read the memories before finds them changed.
+    PutMemorySet(MemorySet),
+    /// A memory, new or replaced. Its deployment and when it was made stay.
+    PutMemory(Memory),
+    /// Removes a memory of a deployment. Removing what is not there is no error.
+    DeleteMemory(DeploymentId, MemoryId),
+    /// A new dream. While another one of the deployment is in state `running` it is a conflict.
+    InsertDream(Dream),
+    /// A changed dream, guarded by its revision.
+    UpdateDream(Dream),
+    /// Removes the dreams of a deployment but so many, the newest. One in state `running` stays.
+    TrimDreams(DeploymentId, u32),
+    /// A deployment is quiet since a run ended; the last one wins.
+    PutQuiet(Quiet),
+    /// A deployment is not quiet since that run any more. When it was not, or is since another one, it is a conflict.
+    DeleteQuiet(DeploymentId, RunId),
     /// Keeps the answer to a change under its idempotency key. A key that is taken is a conflict, unless what it was
     /// taken for has expired when this one was given: then it is replaced.
     KeepReply(KeptReply),
@@ -436,6 +462,72 @@ pub trait Store: Send + Sync + 'static {
         after: Option<&'a ApprovalId>,
         limit: u32,
     ) -> BoxFuture<'a, StoreResult<Vec<Approval>>>;
+
+    /// Whether a run of a deployment is unfinished.
+    fn has_unfinished_run<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<bool>>;
+
+    /// Threads that the agents of all tenants are to forget, oldest first, after `after`; for the engine.
+    fn forgotten_threads<'a>(
+        &'a self,
+        after: Option<&'a ThreadId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<ForgottenThread>>>;
+
+    /// Threads that the agent of a deployment is to forget, oldest first.
+    fn forgotten_threads_of<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<ForgottenThread>>>;
+
+    /// The memories of a deployment as a whole; `None` when it never had one.
+    fn memory_set<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+    ) -> BoxFuture<'a, StoreResult<Option<MemorySet>>>;
+
+    /// Sets of memories of all tenants that are not in step, by deployment, after `after`; for the engine.
+    fn memory_sets_out_of_step<'a>(
+        &'a self,
+        after: Option<&'a DeploymentId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<MemorySet>>>;
+
+    /// All memories of a deployment, also those that its agent has yet to forget, oldest first. Their number and
+    /// length are bounded by whoever writes them.
+    fn memories<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<Vec<Memory>>>;
+
+    /// A memory.
+    fn memory<'a>(&'a self, id: &'a MemoryId) -> BoxFuture<'a, StoreResult<Option<Memory>>>;
+
+    /// A dream.
+    fn dream<'a>(&'a self, id: &'a DreamId) -> BoxFuture<'a, StoreResult<Option<Dream>>>;
+
+    /// The dreams of a deployment, newest first.
+    fn dreams<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        query: ListQuery<DreamId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Dream>>>;
+
+    /// The dream of a deployment in state `running`.
+    fn running_dream<'a>(&'a self, deployment: &'a DeploymentId)
+    -> BoxFuture<'a, StoreResult<Option<Dream>>>;
+
+    /// Dreams of all tenants in state `running`, oldest first, after `after`; for the engine.
+    fn running_dreams<'a>(
+        &'a self,
+        after: Option<&'a DreamId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Dream>>>;
+
+    /// Deployments that are quiet since `until` or longer, by deployment, after `after`; for the engine.
+    fn quiet_deployments<'a>(
+        &'a self,
+        until: Timestamp,
+        after: Option<&'a DeploymentId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Quiet>>>;
 
     /// The answer that is kept under a key, expired or not.
     fn kept_reply<'a>(

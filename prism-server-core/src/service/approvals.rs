@@ -11,7 +11,7 @@ use crate::{
         idempotency::Reply,
         tenant::Principal,
     },
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     ports::ListQuery,
 };
 
@@ -45,11 +45,17 @@ pub(crate) async fn list(
     deployments::get(core, principal, deployment_id).await?;
     let limit = query.limit;
     let query = ListQuery { limit: limit + 1, ..query };
-    let mut views = Vec::new();
-    for approval in core.store.approvals(deployment_id, pending, query).await? {
-        views.push(view(core, approval).await?);
+    let approvals = core.store.approvals(deployment_id, pending, query).await?;
+    let Listed { items, next } = Listed::from_one_more(approvals, limit, |approval| approval.id.clone());
+    let mut views = Vec::with_capacity(items.len());
+    for approval in items {
+        match view(core, approval).await {
+            // Its thread was deleted meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            view => views.push(view?),
+        }
     }
-    Ok(Listed::from_one_more(views, limit, |view| view.approval.id.clone()))
+    Ok(Listed { items: views, next })
 }
 
 /// Decides a question: the run that asked goes on. The decision is a message on the thread, with the reason as its text.
@@ -93,7 +99,7 @@ fn word(decision: Decision) -> &'static str {
 
 async fn view(core: &Core, approval: Approval) -> Result<ApprovalView> {
     let run: &RunId = &approval.run_id;
-    // Both go with their deployment only.
+    // Both go with their thread.
     let run = core.store.run(run).await?.ok_or_else(not_found)?;
     Ok(ApprovalView { approval, thread_id: run.thread_id })
 }

@@ -1,8 +1,8 @@
 //! Messages: they start a run, steer the one in flight, or answer its question.
 
 use prism_types::{
-    Attachment, DeploymentId, EventPayload, MessageRole, RunId, RunStatusChanged, ThreadId, ThreadTarget,
-    Timestamp, Usage,
+    Attachment, DeploymentId, EventPayload, MessageRole, RunId, RunKind, RunStatusChanged, ThreadId,
+    ThreadTarget, Timestamp, Usage,
 };
 
 use super::{Attempt, Tell, author::Author, deployments, with_retries};
@@ -54,7 +54,7 @@ pub(crate) async fn send(
             commit = commit.with(Write::InsertThread(thread.clone()));
         }
         let (run, writes) = match &unfinished {
-            None => start(core, &deployment, &thread, &new),
+            None => start(core, &deployment, &thread, &new, RunKind::Message),
             Some(before) => fold_in(core, before, &thread, &new).await?,
         };
         commit = commit.with_all(writes);
@@ -75,8 +75,9 @@ pub(super) fn start(
     deployment: &Deployment,
     thread: &Thread,
     new: &NewMessage,
+    kind: RunKind,
 ) -> (Run, Vec<Write>) {
-    let run = new_run(core, deployment, thread);
+    let run = new_run(core, deployment, thread, kind);
     let writes = vec![
         Write::InsertMessage(message(core, &thread.id, &run.id, new, None)),
         Write::InsertRun(run.clone()),
@@ -210,11 +211,12 @@ fn message(
     }
 }
 
-fn new_run(core: &Core, deployment: &Deployment, thread: &Thread) -> Run {
+fn new_run(core: &Core, deployment: &Deployment, thread: &Thread, kind: RunKind) -> Run {
     Run {
         id: RunId::generate(),
         deployment_id: deployment.id.clone(),
         thread_id: thread.id.clone(),
+        kind,
         spec_version: deployment.spec_version,
         state: RunState::Running,
         attempts: 1,

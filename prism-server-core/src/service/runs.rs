@@ -79,6 +79,24 @@ pub(crate) async fn cancel(
     Ok(reply)
 }
 
+/// Ends an unfinished run that is about to go with its thread.
+///
+/// # Errors
+/// A conflict, when others changed it at the same time.
+pub(super) async fn end(core: &Core, mut run: Run) -> Result<(), Attempt> {
+    let id = run.id.clone();
+    if run.state == RunState::Running && !run.cancelled {
+        core.store.commit(Commit::new().with(Write::CancelRun(id.clone()))).await?;
+        run = core.store.run(&id).await?.ok_or_else(|| Error::not_found("Run"))?;
+    }
+    if !run.state.is_terminal() {
+        let (_, commit) = run_log::end_of(core, run, cancelled()).await?;
+        core.store.commit(commit).await?;
+    }
+    core.nudges.run(id);
+    Ok(())
+}
+
 /// Why a run ends that somebody cancelled.
 pub(crate) fn cancelled() -> Failure {
     failure(CANCELLED, "the run was cancelled")

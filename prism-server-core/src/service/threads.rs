@@ -1,17 +1,22 @@
-//! Threads: open, read, list, rename.
+//! Threads: open, read, list, rename, delete.
 
 use std::collections::VecDeque;
 
 use prism_types::{DeploymentId, Patch, ThreadId};
 
-use super::{Listed, Tell, author::Author, deployments};
+use super::{Attempt, Listed, Tell, author::Author, deployments, runs, with_retries};
 use crate::{
     core::Core,
     domain::{
-        audit::Subject, idempotency::Reply, limits, message::Message, run::RunState, tenant::Principal,
-        thread::Thread,
+        audit::Subject,
+        idempotency::Reply,
+        limits,
+        message::Message,
+        run::RunState,
+        tenant::Principal,
+        thread::{ForgottenThread, Thread},
     },
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     ids::NewId,
     ports::{Commit, ListQuery, Write},
 };
@@ -86,6 +91,38 @@ pub(crate) async fn rename(
         .with(Write::SetThreadTitle(id.clone(), title))
         .with(author.entry(core, Subject::in_deployment(deployment_id, id)));
     Ok(core.store.commit(commit).await?)
+}
+
+/// Deletes a thread with its messages, runs and questions. A run that is unfinished is cancelled first. The agent forgets
+/// the thread as soon as it can be reached.
+pub(crate) async fn delete(
+    core: &Core,
+    author: &Author,
+    deployment_id: &DeploymentId,
+    id: &ThreadId,
+) -> Result<()> {
+    with_retries(|| async {
+        let deployment = deployments::get(core, &author.principal, deployment_id).await?;
+        find(core, &author.principal, deployment_id, id).await?;
+        if deployment.default_thread == *id {
+            let message =
+                "The default thread cannot be deleted. Delete the deployment, or use other threads.";
+            return Err(Error::new(ErrorKind::Invalid, message).into());
+        }
+        if let Some(run) = core.store.unfinished_run(id).await? {
+            runs::end(core, run).await?;
+        }
+        let forgotten = ForgottenThread { thread_id: id.clone(), deployment_id: deployment_id.clone() };
+        let commit = Commit::new()
+            .with(Write::DeleteThread(id.clone()))
+            .with(Write::InsertForgottenThread(forgotten))
+            .with(author.entry(core, Subject::in_deployment(deployment_id, id)));
+        core.store.commit(commit).await?;
+        Ok::<_, Attempt>(())
+    })
+    .await?;
+    core.nudges.upkeep(deployment_id.clone());
+    Ok(())
 }
 
 /// The newest messages of a thread, oldest first: as many as the limits of their number and their text allow.

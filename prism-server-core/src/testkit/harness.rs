@@ -15,8 +15,8 @@ use crate::{
     adapters::sandbox::MemorySandbox,
     domain::deployment::AgentSpec,
     ports::{
-        AgentSetup, BoxFuture, Harness, HarnessEvent, Preparation, RunInput, Sandbox, SandboxRequest,
-        UserMessage,
+        AgentMemories, AgentSetup, BoxFuture, Harness, HarnessEvent, Preparation, Remembered, RunInput,
+        Sandbox, SandboxRequest, UserMessage,
     },
 };
 
@@ -47,6 +47,8 @@ pub async fn conforms(fixture: &dyn HarnessFixture) {
     the_message_of_a_run_is_reported_as_read(fixture).await;
     dropping_the_stream_is_harmless(fixture).await;
     a_restart_neither_repeats_nor_skips(fixture).await;
+    an_agent_remembers_what_it_is_told(fixture).await;
+    forgetting_what_is_not_known_is_no_error(fixture).await;
 }
 
 /// Preparing is repeated after a restart of the gateway, so it must work on an agent that is ready.
@@ -113,6 +115,45 @@ pub async fn a_restart_neither_repeats_nor_skips(fixture: &dyn HarnessFixture) {
         trial.advance(fixture.harness(), cut).await;
         trial.finish(fixture.harness()).await;
         assert_eq!(told(&trial.events), told(&whole.events), "restarted after step {cut}");
+    }
+}
+
+/// An agent that remembers keeps exactly what it is told, unless that is out of date.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn an_agent_remembers_what_it_is_told(fixture: &dyn HarnessFixture) {
+    let (harness, agent) = (fixture.harness(), fixture.agent().await);
+    harness.prepare(agent.clone()).await.expect("an agent is prepared");
+    let memories = async || harness.memories(agent.clone()).await.expect("an agent tells what it remembers");
+    let Some(before) = memories().await else { return };
+    let mut version = before.version;
+    for entries in
+        [vec!["They like tea.", "Two\nlines, \u{1f980} and §"], vec!["They like coffee."], Vec::new()]
+    {
+        let entries: Vec<_> = entries.into_iter().map(str::to_owned).collect();
+        let told = harness.remember(agent.clone(), entries.clone(), version.clone()).await;
+        let Ok(Remembered::Kept { home, version: now }) = told else { panic!("it is not kept: {told:?}") };
+        let kept = memories().await.expect("it still remembers");
+        assert_eq!(kept, AgentMemories { home: Some(home), version: now.clone(), entries });
+        let late = harness.remember(agent.clone(), vec!["Late".to_owned()], version).await;
+        assert_eq!(late, Ok(Remembered::Changed), "what is out of date is not kept");
+        assert_eq!(memories().await, Some(kept), "and changes nothing");
+        version = now;
+    }
+}
+
+/// Threads are forgotten again when a gateway stopped before it had noted it.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn forgetting_what_is_not_known_is_no_error(fixture: &dyn HarnessFixture) {
+    let mut trial = prepared(fixture).await;
+    trial.finish(fixture.harness()).await;
+    let unknown = ThreadId::from_suffix(&suffix()).expect("an id");
+    for _ in 0..2 {
+        let threads = vec![trial.thread_id.clone(), unknown.clone()];
+        assert_eq!(fixture.harness().forget(trial.agent.clone(), threads).await, Ok(()));
     }
 }
 

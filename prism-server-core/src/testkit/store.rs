@@ -20,6 +20,7 @@ pub mod concurrency;
 pub mod conversations;
 pub mod deployments;
 pub mod log;
+pub mod memories;
 pub mod records;
 pub mod webhooks;
 
@@ -61,6 +62,12 @@ where
     conversations::approvals_are_listed(make().await).await;
     conversations::overdue_approvals_are_found(make().await).await;
     conversations::a_running_run_is_cancelled_whatever_its_revision(make().await).await;
+    memories::memories_are_guarded_as_a_whole(make().await).await;
+    memories::what_is_out_of_step_is_found(make().await).await;
+    memories::a_deleted_thread_leaves_only_events(make().await).await;
+    memories::forgotten_threads_are_kept_until_they_are(make().await).await;
+    memories::a_deployment_has_one_dream_at_a_time(make().await).await;
+    memories::a_quiet_time_is_taken_once(make().await).await;
     changes::a_key_is_taken_once(make().await).await;
     changes::the_audit_log_is_read_newest_first(make().await).await;
     changes::old_records_expire(make().await).await;

@@ -6,6 +6,7 @@ pub(crate) mod files;
 pub(crate) mod isolation;
 pub(crate) mod live;
 pub(crate) mod losses;
+pub(crate) mod memories;
 pub(crate) mod policy;
 pub(crate) mod steering;
 pub(crate) mod tools;

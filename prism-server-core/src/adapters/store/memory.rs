@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt as _;
 use prism_types::{
-    ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RunId, SecretRef,
-    TenantId, ThreadId, Timestamp, WebhookId,
+    ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, InstanceId, MemoryId,
+    RunId, SecretRef, TenantId, ThreadId, Timestamp, WebhookId,
 };
 
 use self::state::State;
@@ -24,15 +24,17 @@ use crate::{
         audit::AuditEntry,
         automation::{Automation, AutomationRun},
         deployment::{AgentSpec, Deployment, DeploymentState},
+        dream::{Dream, DreamState, Quiet},
         event::LoggedEvent,
         idempotency::{IdempotencyKey, KeptReply},
         instance::Instance,
+        memory::{Memory, MemorySet},
         message::Message,
         run::{Run, RunState},
         secret::SealedSecret,
         skill::SkillRecord,
         tenant::{ApiKey, Tenant},
-        thread::Thread,
+        thread::{ForgottenThread, Thread},
         webhook::{Webhook, WebhookState, delivery::Delivery},
     },
     ports::{
@@ -276,6 +278,114 @@ impl Store for MemoryStore {
         self.read(|state| {
             let pending = state.approvals.values().filter(|approval| approval.resolved_at.is_none());
             let later = pending.filter(|approval| after.is_none_or(|after| approval.id > *after));
+            later.take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn has_unfinished_run<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<bool>> {
+        self.read(|state| {
+            let mut runs = state.runs.values();
+            runs.any(|run| run.deployment_id == *deployment && !run.state.is_terminal())
+        })
+    }
+
+    fn forgotten_threads<'a>(
+        &'a self,
+        after: Option<&'a ThreadId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<ForgottenThread>>> {
+        self.read(|state| {
+            let threads = state.forgotten_threads.values();
+            let later = threads.filter(|thread| after.is_none_or(|after| thread.thread_id > *after));
+            later.take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn forgotten_threads_of<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<ForgottenThread>>> {
+        self.read(|state| {
+            let threads = state.forgotten_threads.values();
+            let of_deployment = threads.filter(|thread| thread.deployment_id == *deployment);
+            of_deployment.take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn memory_set<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+    ) -> BoxFuture<'a, StoreResult<Option<MemorySet>>> {
+        self.read(|state| state.memory_sets.get(deployment).cloned())
+    }
+
+    fn memory_sets_out_of_step<'a>(
+        &'a self,
+        after: Option<&'a DeploymentId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<MemorySet>>> {
+        self.read(|state| {
+            let sets = state.memory_sets.values().filter(|set| !set.in_step);
+            let later = sets.filter(|set| after.is_none_or(|after| set.deployment_id > *after));
+            later.take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn memories<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<Vec<Memory>>> {
+        self.read(|state| {
+            let memories = state.memories.values();
+            memories.filter(|memory| memory.deployment_id == *deployment).cloned().collect()
+        })
+    }
+
+    fn memory<'a>(&'a self, id: &'a MemoryId) -> BoxFuture<'a, StoreResult<Option<Memory>>> {
+        self.read(|state| state.memories.get(id).cloned())
+    }
+
+    fn dream<'a>(&'a self, id: &'a DreamId) -> BoxFuture<'a, StoreResult<Option<Dream>>> {
+        self.read(|state| state.dreams.get(id).cloned())
+    }
+
+    fn dreams<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        query: ListQuery<DreamId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Dream>>> {
+        self.read(|state| {
+            let dreams = state.dreams.values().filter(|dream| dream.deployment_id == *deployment);
+            page(dreams, |dream| &dream.id, &query)
+        })
+    }
+
+    fn running_dream<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+    ) -> BoxFuture<'a, StoreResult<Option<Dream>>> {
+        self.read(|state| state.running_dream(deployment).cloned())
+    }
+
+    fn running_dreams<'a>(
+        &'a self,
+        after: Option<&'a DreamId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Dream>>> {
+        self.read(|state| {
+            let running = state.dreams.values().filter(|dream| dream.state == DreamState::Running);
+            let later = running.filter(|dream| after.is_none_or(|after| dream.id > *after));
+            later.take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn quiet_deployments<'a>(
+        &'a self,
+        until: Timestamp,
+        after: Option<&'a DeploymentId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Quiet>>> {
+        self.read(|state| {
+            let quiet = state.quiet.values().filter(|quiet| quiet.since <= until);
+            let later = quiet.filter(|quiet| after.is_none_or(|after| quiet.deployment_id > *after));
             later.take(limit as usize).cloned().collect()
         })
     }

@@ -37,9 +37,11 @@ mod equivalence {
             audit::AuditEntry,
             automation::{Automation, AutomationRun, Outcome},
             deployment::{Deployment, DeploymentState},
+            dream::{Dream, DreamState},
             event::NewEvent,
             idempotency::KeptReply,
             instance::{Instance, InstanceState},
+            memory::{Memory, MemorySet},
             run::{Run, RunState},
             skill::SkillRecord,
             tenant::{ApiKey, Metered, Tenant},
@@ -58,7 +60,7 @@ mod equivalence {
     /// A write of each kind, made of small numbers.
     fn write() -> impl Strategy<Value = Write> {
         // A purge takes away what the others work on, so it is rare.
-        let kind = prop_oneof![60 => 0..37_u32, 1 => Just(37)];
+        let kind = prop_oneof![60 => 0..47_u32, 1 => Just(47)];
         (kind, 0..IDS, 0..IDS, 0..4_u32, any::<bool>()).prop_map(|(kind, a, b, number, flag)| {
             let revision = u64::from(number % 2);
             let text = flag.then(|| format!("text {number}"));
@@ -89,6 +91,7 @@ mod equivalence {
                 AutomationRun { id: id("arun_", number), scheduled_at, outcome, ..automation_run(b, b, a) };
             let skill = SkillRecord { error: failure, content: text.clone(), ..skill(b, a) };
             let run_id = flag.then(|| id("run_", b));
+            let dream_state = DreamState::ALL[number as usize % DreamState::ALL.len()];
             let webhook = Webhook {
                 state: WebhookState::ALL[number as usize % 3],
                 deployment_id: flag.then(|| id("dep_", b)),
@@ -165,6 +168,17 @@ mod equivalence {
                 35 => Write::UpdateDelivery(delivery),
                 36 if flag => Write::PurgeWebhook(id("whe_", a)),
                 36 => Write::TrimWebhook(id("whe_", a), number),
+                37 => Write::DeleteThread(id("thr_", a)),
+                38 => Write::InsertForgottenThread(forgotten_thread(b, a)),
+                39 => Write::DeleteForgottenThread(id("thr_", a)),
+                40 => Write::PutMemorySet(MemorySet { home: text, in_step: flag, revision, ..memory_set(b) }),
+                41 => Write::PutMemory(Memory { synced: text, forgotten: flag, ..memory(b, a) }),
+                42 => Write::DeleteMemory(id("dep_", b), id("mem_", a)),
+                43 => Write::InsertDream(Dream { state: dream_state, revision, ..dream(b, b, a) }),
+                44 => Write::UpdateDream(Dream { state: dream_state, revision, ..dream(b, b, a) }),
+                45 if flag => Write::TrimDreams(id("dep_", b), number % 3),
+                45 => Write::PutQuiet(quiet(b, a)),
+                46 => Write::DeleteQuiet(id("dep_", b), id("run_", a)),
                 _ => Write::PurgeDeployment(id("dep_", a)),
             }
         })
@@ -213,6 +227,14 @@ mod equivalence {
                 store.approvals(&deployment, false, ListQuery { before: None, limit: 9 }),
                 store.approvals(&deployment, true, ListQuery { before: Some(id("apr_", 2)), limit: 9 }),
                 store.approval(&id("apr_", number)),
+                store.has_unfinished_run(&deployment),
+                store.forgotten_threads_of(&deployment, 9),
+                store.memory_set(&deployment),
+                store.memories(&deployment),
+                store.memory(&id("mem_", number)),
+                store.dream(&id("drm_", number)),
+                store.dreams(&deployment, ListQuery { before: Some(id("drm_", 2)), limit: 9 }),
+                store.running_dream(&deployment),
                 store.kept_reply(&tenant, &reply(0, 1).key),
                 store.audit_entries(&tenant, None, ListQuery { before: None, limit: 9 }),
                 store.audit_entries(&tenant, Some(&deployment), ListQuery { before: None, limit: 2 }),
@@ -247,6 +269,8 @@ mod equivalence {
         note!(store.tenants(ListQuery { before: None, limit: 9 }), store.running_runs(None, 9));
         note!(store.deleted_webhooks(9), store.due_queues(None, 2));
         note!(store.pending_approvals(None, 2), store.pending_approvals(Some(&id("apr_", 1)), 9));
+        note!(store.forgotten_threads(Some(&id("thr_", 0)), 9), store.memory_sets_out_of_step(None, 2));
+        note!(store.running_dreams(None, 9), store.quiet_deployments(at(1), None, 9));
         note!(
             store.due_automations(at(2), None, 9),
             store.due_automations(at(9), Some((at(1), &id("auto_", 1))), 2)

@@ -61,6 +61,7 @@ fn status(state: DeploymentState) -> DeploymentStatus {
 
 pub(super) fn run(record: domain::run::Run) -> Run {
     Run::new(record.id, record.deployment_id, record.thread_id, record.state.status(), record.created_at)
+        .kind(record.kind)
         .attempts(record.attempts)
         .usage(record.usage)
         .error(record.error)

@@ -8,11 +8,13 @@ mod audit;
 mod automations;
 mod bodies;
 mod deployments;
+mod dreams;
 mod encode;
 mod error;
 mod events;
 mod files;
 mod mcp_servers;
+mod memories;
 mod messages;
 #[cfg(feature = "schema")]
 mod openapi;
@@ -129,6 +131,16 @@ fn handler(operation: &Operation) -> MethodRouter<Arc<Core>> {
         "trigger_automation" => post(automations::trigger),
         "list_automation_runs" => get(automations::runs),
         "update_thread" => patch(threads::update),
+        "delete_thread" => delete(threads::delete),
+        "list_memories" => get(memories::list),
+        "create_memory" => post(memories::create),
+        "get_memory" => get(memories::get),
+        "update_memory" => patch(memories::update),
+        "delete_memory" => delete(memories::delete),
+        "list_dreams" => get(dreams::list),
+        "start_dream" => post(dreams::start),
+        "get_dream" => get(dreams::get),
+        "revert_dream" => post(dreams::revert),
         "list_audit_entries" => get(audit::list),
         "create_webhook" => post(webhooks::create),
         "list_webhooks" => get(webhooks::list),

@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, State},
 };
 use http::StatusCode;
-use prism_types::{Page, Thread, ThreadSummary};
+use prism_types::{DeletedThread, Page, Thread, ThreadId, ThreadSummary};
 
 use super::{Call, Shared, bodies, deployment_id, encode, error::Answer, path_id};
 use crate::{
@@ -44,6 +44,20 @@ pub(super) async fn update(
     });
     let (view, messages) = updated.await?;
     Ok(Json(encode::thread(view, messages)))
+}
+
+pub(super) async fn delete(
+    State(core): Shared,
+    Path((id, thread)): Path<(String, String)>,
+    change: Change,
+) -> Result<Json<DeletedThread>, Answer> {
+    let id = deployment_id(&id)?;
+    let thread: ThreadId = path_id(&thread, "Thread")?;
+    let deleted = DeletedThread::new(thread.clone());
+    let work = change
+        .carry_out(&core, |core, author| async move { threads::delete(&core, &author, &id, &thread).await });
+    work.await?;
+    Ok(Json(deleted))
 }
 
 pub(super) async fn list(

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use prism_types::{AutomationId, AutomationRunId, DeploymentId, Timestamp};
+use prism_types::{AutomationId, AutomationRunId, DeploymentId, RunKind, Timestamp};
 
 use super::{find, is_on};
 use crate::{
@@ -154,7 +154,7 @@ async fn start(core: &Core, deployment: &Deployment, automation: &Automation) ->
         return Err(Error::new(ErrorKind::Conflict, message));
     }
     let new = NewMessage { content: automation.instructions.clone(), thread: None, attachments: Vec::new() };
-    Ok(messages::start(core, deployment, &thread, &new))
+    Ok(messages::start(core, deployment, &thread, &new, RunKind::Message))
 }
 
 /// What becomes of an instant whose run could not be started; an error that may pass is none of these.

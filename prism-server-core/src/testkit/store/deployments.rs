@@ -7,8 +7,8 @@ use prism_types::{DeploymentId, Failure, RunId, TenantId, ThreadId};
 use super::{
     commit, is_conflict, is_missing,
     records::{
-        approval, at, deployment, event, id, instance, message, run, skill, spec, tenant, thread,
-        whole_deployment,
+        approval, at, deployment, dream, event, forgotten_thread, id, instance, memory, memory_set, message,
+        quiet, run, skill, spec, tenant, thread, whole_deployment,
     },
 };
 use crate::{
@@ -230,6 +230,11 @@ pub async fn a_purge_leaves_nothing(store: Arc<dyn Store>) {
             Write::InsertRun(run(number, thread, number)),
             Write::InsertApproval(approval(number, number, number)),
             Write::Append(with_run),
+            Write::PutMemorySet(memory_set(number)),
+            Write::PutMemory(memory(number, number)),
+            Write::InsertForgottenThread(forgotten_thread(number, number)),
+            Write::InsertDream(dream(number, number, number)),
+            Write::PutQuiet(quiet(number, number)),
         ]);
         writes
     };
@@ -259,7 +264,13 @@ pub async fn a_purge_leaves_nothing(store: Arc<dyn Store>) {
         assert_eq!(store.last_sequence(&deployment).await.unwrap(), u64::from(there));
         assert_eq!(store.events(&deployment, 0, 9).await.unwrap().len(), usize::from(there));
         assert_eq!(store.run_events(&run, &deployment, 0, 9).await.unwrap().len(), usize::from(there));
+        assert_eq!(store.memory_set(&deployment).await.unwrap().is_some(), there);
+        assert_eq!(store.memories(&deployment).await.unwrap().len(), usize::from(there));
+        assert_eq!(store.forgotten_threads_of(&deployment, 9).await.unwrap().len(), usize::from(there));
+        assert_eq!(store.running_dream(&deployment).await.unwrap().is_some(), there);
+        assert_eq!(store.has_unfinished_run(&deployment).await.unwrap(), there);
     }
+    assert_eq!(store.quiet_deployments(at(99), None, 9).await.unwrap(), [quiet(2, 2)]);
     assert_eq!(store.running_runs(None, 9).await.unwrap(), [run(2, 2, 2)]);
     assert_eq!(store.deployments_in_state(DeploymentState::Ready, None, 9).await.unwrap().len(), 1);
 
@@ -283,6 +294,11 @@ pub async fn a_purge_leaves_nothing(store: Arc<dyn Store>) {
         (Write::UpdateSkill(skill(1, 1)), "skill"),
         (Write::RemoveSkill(id("dep_", 1), id("skl_", 1)), "skill"),
         (Write::ResolveApproval(id("apr_", 1), Resolution::closed(), at(1)), "approval"),
+        (Write::PutMemorySet(memory_set(1)), "deployment"),
+        (Write::PutMemory(memory(1, 1)), "deployment"),
+        (Write::InsertForgottenThread(forgotten_thread(1, 1)), "deployment"),
+        (Write::InsertDream(dream(1, 1, 1)), "deployment"),
+        (Write::PutQuiet(quiet(1, 1)), "deployment"),
     ] {
         is_missing(commit(store, [write]).await, noun);
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use prism_types::{
-    ApprovalPolicy, Attachment, AttachmentType, Features, McpServer, MessageRole, Runtime, Sandbox,
-    SkillSource, Timestamp, Usage, WebhookEventType,
+    ApprovalPolicy, Attachment, AttachmentType, DreamTrigger, Features, McpServer, MemorySource, MessageRole,
+    RunKind, Runtime, Sandbox, SkillSource, Timestamp, Usage, WebhookEventType,
 };
 
 use crate::{
@@ -13,15 +13,17 @@ use crate::{
         audit::AuditEntry,
         automation::{Automation, AutomationRun, Outcome},
         deployment::{AgentSpec, Deployment, DeploymentState},
+        dream::{Dream, DreamState, Dreamed, Quiet},
         event::NewEvent,
         idempotency::KeptReply,
         instance::{Instance, InstanceState},
+        memory::{Memory, MemorySet},
         message::Message,
         run::{Run, RunState},
         secret::SealedSecret,
         skill::{SkillRecord, SkillState},
         tenant::{ApiKey, Scopes, Tenant},
-        thread::Thread,
+        thread::{ForgottenThread, Thread},
         tool::ToolName,
         webhook::{PING, Webhook, WebhookState, delivery::Delivery},
     },
@@ -195,6 +197,7 @@ pub fn run(deployment: u32, thread: u32, number: u32) -> Run {
         id: id("run_", number),
         deployment_id: id("dep_", deployment),
         thread_id: id("thr_", thread),
+        kind: RunKind::Message,
         spec_version: 1,
         state: RunState::Running,
         attempts: 1,
@@ -252,6 +255,54 @@ pub fn automation_run(automation: u32, deployment: u32, number: u32) -> Automati
         created_at: at(1001 + number),
         outcome: Outcome::Started(id("run_", number)),
     }
+}
+
+/// A memory of a deployment that its agent has.
+pub fn memory(deployment: u32, number: u32) -> Memory {
+    let content = format!("Memory {number} \u{1f980}");
+    let new = Memory::new(
+        id("mem_", number),
+        id("dep_", deployment),
+        content.clone(),
+        MemorySource::Agent,
+        at(number),
+    );
+    Memory { synced: Some(content), ..new }
+}
+
+/// Memories of a deployment that are not in step and were never stored.
+pub fn memory_set(deployment: u32) -> MemorySet {
+    let home = Some(format!("home {deployment}"));
+    MemorySet { deployment_id: id("dep_", deployment), home, in_step: false, revision: 0 }
+}
+
+/// A thread that the agent of a deployment is to forget.
+pub fn forgotten_thread(deployment: u32, thread: u32) -> ForgottenThread {
+    ForgottenThread { thread_id: id("thr_", thread), deployment_id: id("dep_", deployment) }
+}
+
+/// A running dream of a deployment.
+pub fn dream(deployment: u32, run: u32, number: u32) -> Dream {
+    Dream {
+        id: id("drm_", number),
+        deployment_id: id("dep_", deployment),
+        thread_id: id("thr_", deployment),
+        run_id: id("run_", run),
+        trigger: DreamTrigger::Idle,
+        state: DreamState::Running,
+        before: vec![Dreamed::from(&memory(deployment, number))],
+        report: None,
+        error: None,
+        created_at: at(number),
+        ended_at: None,
+        reverted_at: None,
+        revision: 0,
+    }
+}
+
+/// A deployment that is quiet since a run ended.
+pub fn quiet(deployment: u32, run: u32) -> Quiet {
+    Quiet { deployment_id: id("dep_", deployment), run_id: id("run_", run), since: at(run) }
 }
 
 /// An event of a deployment, without a run.

@@ -15,12 +15,13 @@ use sha2::{Digest, Sha256};
 
 use super::tools;
 use crate::{
-    domain::{deployment::AgentSpec, skill::SkillRecord},
+    domain::{deployment::AgentSpec, limits, skill::SkillRecord},
     ports::AgentSetup,
 };
 
 const BRIDGE: &str = include_str!("bridge/bridge.py");
 const AGENT: &str = include_str!("bridge/agent.py");
+const MEMORIES: &str = include_str!("bridge/prism_memories.py");
 const POLICY: &str = include_str!("bridge/policy.py");
 /// How long an approval may wait, in seconds: longer than any run does.
 const APPROVAL_SECONDS: u64 = 30 * 24 * 60 * 60;
@@ -73,7 +74,7 @@ impl Folder {
         let watch = setup.spec.features.filesystem_webhooks;
         let mut digest = Sha256::new();
         let watched = if watch { "watch" } else { "" };
-        for part in [BRIDGE, AGENT, POLICY, &config, &policy, &environment.to_string(), watched] {
+        for part in [BRIDGE, AGENT, MEMORIES, POLICY, &config, &policy, &environment.to_string(), watched] {
             digest.update(part.len().to_le_bytes());
             digest.update(part);
         }
@@ -81,6 +82,7 @@ impl Folder {
         let settings = json!({ "digest": digest, "environment": environment, "watch_files": watch });
         self.write("bridge.py", BRIDGE.as_bytes())?;
         self.write("agent.py", AGENT.as_bytes())?;
+        self.write("prism_memories.py", MEMORIES.as_bytes())?;
         self.write("policy.py", POLICY.as_bytes())?;
         self.write("policy.json", policy.as_bytes())?;
         self.write("config.yaml", config.as_bytes())?;
@@ -155,7 +157,6 @@ fn toolsets(spec: &AgentSpec) -> Vec<&str> {
 /// the user's back, calls out, gives up waiting for a human, or leaves the clock to the agent.
 fn config(spec: &AgentSpec, token: &str) -> Value {
     let features = &spec.features;
-    let nudge = if features.dreaming { 10 } else { 0 };
     let mut servers = Map::new();
     for server in &spec.mcp_servers {
         let mut tools = json!({ "resources": false, "prompts": false });
@@ -190,11 +191,14 @@ fn config(spec: &AgentSpec, token: &str) -> Value {
             "memory_enabled": features.memory,
             "user_profile_enabled": features.memory,
             "write_approval": false,
-            "nudge_interval": nudge,
+            // Memories made over the API go to the notes, whatever their limit says to the agent.
+            "memory_char_limit": limits::MEMORY_TEXT,
+            "user_char_limit": limits::AGENT_MEMORY_TEXT - limits::MEMORY_TEXT,
+            "nudge_interval": 0,
         },
         "skills": {
             "external_dirs": ["${PRISM_FILES}/skills"],
-            "creation_nudge_interval": nudge,
+            "creation_nudge_interval": 0,
             "write_approval": false,
         },
         "mcp_servers": servers,

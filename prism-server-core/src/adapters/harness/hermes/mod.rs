@@ -37,6 +37,7 @@ mod connection;
 mod files;
 mod known_files;
 mod log;
+mod memories;
 mod release;
 mod run;
 mod sockets;
@@ -74,8 +75,8 @@ use self::{
 use crate::{
     domain::{deployment::AgentSpec, tool::BuiltinTool, workspace::WorkspacePath},
     ports::{
-        AgentSetup, BoxFuture, Harness, HarnessError, HarnessEvent, HarnessStep, OutsideChange, Preparation,
-        Program, RunInput, SandboxError, StepStream,
+        AgentMemories, AgentSetup, BoxFuture, Harness, HarnessError, HarnessEvent, HarnessStep,
+        OutsideChange, Preparation, Program, Remembered, RunInput, SandboxError, StepStream,
     },
 };
 
@@ -224,6 +225,40 @@ impl Harness for HermesHarness {
             if let Err(error) = known.connection.call("prism.interrupt", params, READY).await {
                 tracing::debug!(%run, ?error, "an agent was not interrupted");
             }
+        }
+        .boxed()
+    }
+
+    fn memories(&self, agent: Preparation) -> BoxFuture<'_, Result<Option<AgentMemories>, HarnessError>> {
+        async move {
+            let known = self.agent(&agent.setup, false).await?;
+            let answer = known.connection.call("prism.memories", json!({}), memories::ANSWER).await;
+            memories::told(answer.map_err(memories::refused)?).map(Some)
+        }
+        .boxed()
+    }
+
+    fn remember(
+        &self,
+        agent: Preparation,
+        entries: Vec<String>,
+        version: String,
+    ) -> BoxFuture<'_, Result<Remembered, HarnessError>> {
+        async move {
+            let known = self.agent(&agent.setup, false).await?;
+            let params = memories::remember(entries, version);
+            let answer = known.connection.call("prism.remember", params, memories::ANSWER).await;
+            memories::written(answer.map_err(memories::refused)?)
+        }
+        .boxed()
+    }
+
+    fn forget(&self, agent: Preparation, threads: Vec<ThreadId>) -> BoxFuture<'_, Result<(), HarnessError>> {
+        async move {
+            let known = self.agent(&agent.setup, false).await?;
+            let params = json!({ "threads": threads });
+            let answer = known.connection.call("prism.forget", params, memories::FORGET).await;
+            answer.map(drop).map_err(memories::refused)
         }
         .boxed()
     }

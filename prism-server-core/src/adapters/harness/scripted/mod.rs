@@ -35,6 +35,8 @@
 //! | `write PATH TEXT` | writes a file of the workspace: a `filesystem` event |
 //! | `delete PATH` | deletes a file of the workspace: a `filesystem` event if there was one |
 //! | `read PATH` | one `token` event with the file's text, or `(no such file)` |
+//! | `remember TEXT` | remembers the text on all threads; with the feature `memory` off it does nothing |
+//! | `forget TEXT` | forgets every memory that contains the text |
 //! | `usage IN OUT` | the model has read and written so many tokens more, at most 1,000,000,000 each |
 //! | `delay DURATION` | waits |
 //! | `repeat N STEP` | does a step 1 to 1,000,000 times |
@@ -69,6 +71,7 @@
 //! | `{{answer}}` | the last answer to an `ask`, empty before |
 //! | `{{skills}}` | the names of the usable skills, separated by `, ` |
 //! | `{{model}}` | the model of the deployment |
+//! | `{{memories}}` | what the agent remembers, separated by `; `; with the feature `memory` off it is empty |
 //!
 //! Another name in double braces is an error; other braces are text. What a template stands for is not
 //! searched for templates again. A text of more than 1 MiB fails the run with code `text_too_long`.
@@ -88,6 +91,7 @@
 //! A wait that is cut off is waited again from its start; a file that was written but not committed is
 //! written again.
 
+mod memory;
 mod parser;
 mod player;
 mod script;
@@ -99,6 +103,7 @@ use futures::{FutureExt, StreamExt, future::Either, stream};
 use prism_types::{Runtime, Sandbox, SandboxType};
 
 use self::{
+    memory::Memories,
     player::Player,
     script::Provision,
     template::{Budget, Values},
@@ -108,7 +113,10 @@ use crate::{
         deployment::AgentSpec,
         tool::{BUILTIN_TOOLS, BuiltinTool, PUBLISHED_TOOLS},
     },
-    ports::{BoxFuture, Harness, HarnessError, HarnessEvent, HarnessStep, Preparation, RunInput, StepStream},
+    ports::{
+        AgentMemories, BoxFuture, Harness, HarnessError, HarnessEvent, HarnessStep, Preparation, Remembered,
+        RunInput, StepStream,
+    },
 };
 
 /// The harness `scripted`: see the module's documentation.
@@ -174,6 +182,26 @@ impl Harness for ScriptedHarness {
             })
         })
         .boxed()
+    }
+
+    fn memories(&self, agent: Preparation) -> BoxFuture<'_, Result<Option<AgentMemories>, HarnessError>> {
+        async move {
+            // A script that has no use for memories costs nothing.
+            if !parser::parse_prompt(&agent.setup.spec.system_prompt)?.has_memory() {
+                return Ok(None);
+            }
+            Ok(Some(Memories::of(agent.sandbox.as_ref()).await?.told()))
+        }
+        .boxed()
+    }
+
+    fn remember(
+        &self,
+        agent: Preparation,
+        entries: Vec<String>,
+        version: String,
+    ) -> BoxFuture<'_, Result<Remembered, HarnessError>> {
+        async move { Memories::of(agent.sandbox.as_ref()).await?.replace(entries, &version).await }.boxed()
     }
 }
 

@@ -147,6 +147,8 @@ fn action(line: &str) -> Result<Action, String> {
         }
         "delete" => Action::Delete(only_path(rest)?),
         "read" => Action::Read(only_path(rest)?),
+        "remember" => Action::Remember(text(rest)?),
+        "forget" => Action::Forget(text(rest)?),
         "usage" => {
             let (input, output) = word(rest);
             let tokens = |text: &str| {
@@ -162,8 +164,8 @@ fn action(line: &str) -> Result<Action, String> {
         }
         other => {
             return Err(format!(
-                "unknown step `{}`; the steps are say, token, tool, ask, write, delete, read, usage, delay, \
-                 repeat, fail and provision",
+                "unknown step `{}`; the steps are say, token, tool, ask, write, delete, read, remember, forget, \
+                 usage, delay, repeat, fail and provision",
                 shown(other)
             ));
         }
@@ -304,6 +306,8 @@ mod tests {
             (r#"write "a b" "c\td""#, Action::Write { path: path("a b"), text: "c\td".into() }),
             ("delete notes/a", Action::Delete(path("notes/a"))),
             (r#"read "a b""#, Action::Read(path("a b"))),
+            ("remember They like tea", Action::Remember("They like tea".into())),
+            ("forget tea", Action::Forget("tea".into())),
             ("usage 12 1000000000", Action::Usage { input: 12, output: 1_000_000_000 }),
             ("delay 50ms", Action::Delay(Duration::from_millis(50))),
             ("delay 3600s", Action::Delay(Duration::from_secs(3600))),
@@ -375,6 +379,8 @@ mod tests {
             ("write {{message}} b", "no templates"),
             ("delete a b", "nothing can follow the path"),
             ("read", "the path must be"),
+            ("remember", "a text is missing"),
+            ("forget {{x}}", "unknown template"),
             ("usage 1", "two numbers"),
             ("usage 1 2 3", "two numbers"),
             ("usage 1 1000000001", "two numbers"),
@@ -444,7 +450,7 @@ mod tests {
 
         #[test]
         fn no_arrangement_of_words_panics(words in prop::collection::vec(prop::sample::select(vec![
-            "say", "token", "tool", "ask", "write", "delete", "read", "usage", "delay", "repeat", "every",
+            "say", "token", "tool", "ask", "write", "delete", "read", "remember", "forget", "usage", "delay", "repeat", "every",
             "fail", "provision", "\"a b\"", "\"", "{", "{}", "=>", "1", "20ms", "x", "{{message}}", "{{x}}", "é",
             "\n", "#", "\u{a0}", "18446744073709551615", "..", "```script", "```",
         ]), 0..12)) {

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::{
     super::answers::{Choice, Meaning, meaning},
+    memory::Memories,
     parser,
     script::{Action, Script},
     template::{self, Budget, Values},
@@ -34,6 +35,8 @@ pub(super) struct Player {
     script: Script,
     agent: Preparation,
     skills: String,
+    /// What is remembered, once a step needs it.
+    memories: String,
     inbox: mpsc::Receiver<UserMessage>,
     state: State,
     place: Place<'static>,
@@ -95,6 +98,7 @@ impl Player {
         let names: Vec<_> = input.agent.skills.iter().map(|skill| skill.name.as_str()).collect();
         Ok(Self {
             skills: names.join(", "),
+            memories: String::new(),
             last_message: script.last_use("message"),
             last_answer: script.last_use("answer"),
             script,
@@ -169,6 +173,7 @@ impl Player {
 
     /// Plays on until something happened.
     async fn play(&mut self) -> Result<HarnessEvent, HarnessError> {
+        self.recall().await?;
         let Some(step) = self.script.steps.get(self.place.step) else {
             return Ok(HarnessEvent::Completed);
         };
@@ -229,6 +234,19 @@ impl Player {
                     None => "(no such file)".to_owned(),
                 })
             }
+            Action::Remember(text) | Action::Forget(text) if self.has_memory() => {
+                let text = self.render(text)?;
+                let mut memories = Memories::of(self.agent.sandbox.as_ref()).await?;
+                let mut entries = memories.entries.clone();
+                if matches!(step.action, Action::Forget(_)) {
+                    entries.retain(|entry| !entry.contains(&text));
+                } else if !entries.contains(&text) {
+                    entries.push(text);
+                }
+                memories.write(entries).await?;
+                HarnessEvent::Progress
+            }
+            Action::Remember(_) | Action::Forget(_) => HarnessEvent::Progress,
             Action::Usage { .. } => HarnessEvent::Used(step.used_after(self.place.times + 1)),
             Action::Delay(time) => {
                 wait(*time).await;
@@ -306,12 +324,27 @@ impl Player {
         template::render(text, &self.values(), &mut Budget::new())
     }
 
+    /// Reads what is remembered if this step needs it.
+    async fn recall(&mut self) -> Result<(), HarnessError> {
+        let is_needed =
+            self.script.steps.get(self.place.step).is_some_and(|step| step.action.uses("memories"));
+        if is_needed && self.saying.is_none() && self.has_memory() {
+            self.memories = Memories::of(self.agent.sandbox.as_ref()).await?.entries.join("; ");
+        }
+        Ok(())
+    }
+
+    fn has_memory(&self) -> bool {
+        self.agent.setup.spec.features.memory
+    }
+
     fn values(&self) -> Values<'_> {
         Values {
             message: &self.place.message,
             answer: &self.place.answer,
             skills: &self.skills,
             model: &self.agent.setup.model,
+            memories: &self.memories,
         }
     }
 }
@@ -733,7 +766,8 @@ mod tests {
         let every_step = "say Hello {{message}}\ntoken x\nrepeat 3 tool t {} => 1\nwrite a {{message}}\nread a\n\
              ask Why?\nsay {{answer}}\ndelete a\nusage 1 2\nrepeat 5 every 1s say a b\ndelay 1h\nfail x y";
         let every_step = every_step.replace("1h", "3600s");
-        for script in [prompt(&every_step), prompt(""), "No script.".to_owned()] {
+        let remembers = "remember {{message}}\nforget nothing\nsay {{memories}}";
+        for script in [prompt(&every_step), prompt(remembers), prompt(""), "No script.".to_owned()] {
             conforms(&Scripts(script)).await;
         }
     }

@@ -48,6 +48,8 @@ pub(super) enum Action {
     Write { path: WorkspacePath, text: String },
     Delete(WorkspacePath),
     Read(WorkspacePath),
+    Remember(String),
+    Forget(String),
     Usage { input: u64, output: u64 },
     Delay(Duration),
     Fail { code: String, message: String },
@@ -61,6 +63,12 @@ impl Script {
             None => (0, Usage::default()),
         };
         self.steps.push(Step { action, times, every, calls_before, used_before });
+    }
+
+    /// Whether it remembers, or needs what is remembered.
+    pub(super) fn has_memory(&self) -> bool {
+        let remembers = |step: &Step| matches!(step.action, Action::Remember(_) | Action::Forget(_));
+        self.steps.iter().any(remembers) || self.last_use("memories").is_some()
     }
 
     /// The last step that needs the value of a template.
@@ -89,9 +97,10 @@ impl Step {
 }
 
 impl Action {
-    fn uses(&self, variable: &str) -> bool {
+    pub(super) fn uses(&self, variable: &str) -> bool {
         match self {
             Self::Say(text) | Self::Token(text) | Self::Ask(text) => template::uses(text, variable),
+            Self::Remember(text) | Self::Forget(text) => template::uses(text, variable),
             Self::Write { text, .. } | Self::Fail { message: text, .. } => template::uses(text, variable),
             Self::Tool { arguments, result, .. } => {
                 arguments.values().any(|value| template::json_uses(value, variable))

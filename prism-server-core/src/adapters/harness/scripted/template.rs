@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::{domain::limits, ports::HarnessError};
 
 /// The names that a template can have.
-const NAMES: [&str; 4] = ["message", "answer", "skills", "model"];
+const NAMES: [&str; 5] = ["message", "answer", "skills", "model", "memories"];
 
 /// What templates stand for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,6 +14,7 @@ pub(super) struct Values<'a> {
     pub(super) answer: &'a str,
     pub(super) skills: &'a str,
     pub(super) model: &'a str,
+    pub(super) memories: &'a str,
 }
 
 /// How many bytes may still be made. A few templates of a long message would else fill the memory.
@@ -41,6 +42,7 @@ impl<'a> Values<'a> {
             "answer" => Some(self.answer),
             "skills" => Some(self.skills),
             "model" => Some(self.model),
+            "memories" => Some(self.memories),
             _ => None,
         }
     }
@@ -178,7 +180,7 @@ mod tests {
     use serde_json::json;
 
     const VALUES: Values<'_> =
-        Values { message: "hi", answer: "yes {{model}}", skills: "a, b", model: "p/m" };
+        Values { message: "hi", answer: "yes {{model}}", skills: "a, b", model: "p/m", memories: "x; y" };
 
     fn rendered(text: &str) -> String {
         render(text, &VALUES, &mut Budget::new()).unwrap()
@@ -216,7 +218,10 @@ mod tests {
     fn unknown_names_are_refused() {
         assert!(check("{{message}} {{ model }} {{}} {").is_ok());
         let error = check("{{message}} {{mesage}}").unwrap_err();
-        assert_eq!(error, "unknown template `{{mesage}}`; the templates are message, answer, skills, model");
+        assert_eq!(
+            error,
+            "unknown template `{{mesage}}`; the templates are message, answer, skills, model, memories"
+        );
     }
 
     #[test]

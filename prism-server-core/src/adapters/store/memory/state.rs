@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use prism_types::{
-    ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RunId,
-    SecretRef, SkillId, TenantId, ThreadId, Timestamp, WebhookId,
+    ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, InstanceId,
+    MemoryId, RunId, SecretRef, SkillId, TenantId, ThreadId, Timestamp, WebhookId,
 };
 
 use super::{
@@ -20,15 +20,17 @@ use crate::{
         audit::AuditEntry,
         automation::{Automation, AutomationRun},
         deployment::{AgentSpec, Deployment},
+        dream::{Dream, DreamState, Quiet},
         event::{LoggedEvent, NewEvent},
         idempotency::{IdempotencyKey, KeptReply},
         instance::Instance,
+        memory::{Memory, MemorySet},
         message::Message,
         run::{Run, RunState},
         secret::SealedSecret,
         skill::SkillRecord,
         tenant::{ApiKey, Metered, Tenant},
-        thread::Thread,
+        thread::{ForgottenThread, Thread},
         webhook::Webhook,
     },
     ports::{Commit, Expiring, StoreError, StoreResult, Write},
@@ -51,6 +53,11 @@ pub(super) struct State {
     pub(super) messages: BTreeMap<(ThreadId, u64), Message>,
     pub(super) runs: BTreeMap<RunId, Run>,
     pub(super) approvals: BTreeMap<ApprovalId, Approval>,
+    pub(super) memory_sets: BTreeMap<DeploymentId, MemorySet>,
+    pub(super) memories: BTreeMap<MemoryId, Memory>,
+    pub(super) forgotten_threads: BTreeMap<ThreadId, ForgottenThread>,
+    pub(super) dreams: BTreeMap<DreamId, Dream>,
+    pub(super) quiet: BTreeMap<DeploymentId, Quiet>,
     pub(super) replies: BTreeMap<(TenantId, IdempotencyKey), KeptReply>,
     pub(super) audit_entries: BTreeMap<(TenantId, AuditEntryId), AuditEntry>,
     pub(super) automations: BTreeMap<AutomationId, Automation>,
@@ -76,6 +83,12 @@ impl State {
 
     pub(super) fn unfinished_run(&self, thread: &ThreadId) -> Option<&Run> {
         self.runs.values().find(|run| run.thread_id == *thread && !run.state.is_terminal())
+    }
+
+    pub(super) fn running_dream(&self, deployment: &DeploymentId) -> Option<&Dream> {
+        let running =
+            |dream: &&Dream| dream.deployment_id == *deployment && dream.state == DreamState::Running;
+        self.dreams.values().find(running)
     }
 
     pub(super) fn events_after(
@@ -198,6 +211,43 @@ impl Change<'_> {
             Write::SetThreadTitle(id, title) => {
                 let thread = self.thread(&id)?;
                 self.put(|state| &mut state.threads, id, Thread { title, ..thread });
+                Ok(())
+            }
+            Write::DeleteThread(id) => self.delete_thread(&id),
+            Write::InsertForgottenThread(thread) => {
+                self.need_deployment(&thread.deployment_id)?;
+                let table: Table<_, _> = |state| &mut state.forgotten_threads;
+                self.insert("forgotten thread", table, thread.thread_id.clone(), thread)
+            }
+            Write::DeleteForgottenThread(id) => {
+                self.remove(|state| &mut state.forgotten_threads, &id);
+                Ok(())
+            }
+            Write::PutMemorySet(set) => self.put_memory_set(set),
+            Write::PutMemory(memory) => self.put_memory(memory),
+            Write::DeleteMemory(deployment, id) => {
+                if self.state.memories.get(&id).is_some_and(|memory| memory.deployment_id == deployment) {
+                    self.remove(|state| &mut state.memories, &id);
+                }
+                Ok(())
+            }
+            Write::InsertDream(dream) => self.insert_dream(dream),
+            Write::UpdateDream(dream) => self.update_dream(dream),
+            Write::TrimDreams(deployment, keep) => {
+                self.trim_dreams(&deployment, keep);
+                Ok(())
+            }
+            Write::PutQuiet(quiet) => {
+                self.need_deployment(&quiet.deployment_id)?;
+                self.put(|state| &mut state.quiet, quiet.deployment_id.clone(), quiet);
+                Ok(())
+            }
+            Write::DeleteQuiet(deployment, run) => {
+                let is_it = self.state.quiet.get(&deployment).is_some_and(|quiet| quiet.run_id == run);
+                if !is_it {
+                    return Err(StoreError::Conflict("quiet"));
+                }
+                self.remove(|state| &mut state.quiet, &deployment);
                 Ok(())
             }
             Write::InsertMessage(message) => self.insert_message(message),
@@ -407,6 +457,7 @@ impl Change<'_> {
         let run = Run {
             deployment_id: before.deployment_id.clone(),
             thread_id: before.thread_id.clone(),
+            kind: before.kind.clone(),
             created_at: before.created_at,
             cancelled: before.cancelled,
             revision: run.revision + 1,
@@ -498,6 +549,73 @@ impl Change<'_> {
         Ok(())
     }
 
+    fn delete_thread(&mut self, id: &ThreadId) -> StoreResult<()> {
+        if self.state.unfinished_run(id).is_some() {
+            return Err(StoreError::Conflict("thread"));
+        }
+        let of_thread = |run: &&Run| run.thread_id == *id;
+        let runs: Vec<_> = self.state.runs.values().filter(of_thread).map(|run| run.id.clone()).collect();
+        self.remove_where(|state| &mut state.approvals, |_, approval| runs.contains(&approval.run_id));
+        self.remove_where(|state| &mut state.runs, |run, _| runs.contains(run));
+        self.remove_where(|state| &mut state.messages, |(thread, _), _| thread == id);
+        existed("thread", self.remove(|state| &mut state.threads, id))
+    }
+
+    fn put_memory_set(&mut self, set: MemorySet) -> StoreResult<()> {
+        storable(set.revision, "memory_sets.revision")?;
+        let set = MemorySet { revision: set.revision + 1, ..set };
+        if set.revision == 1 {
+            self.need_deployment(&set.deployment_id)?;
+            return self.insert("memories", |state| &mut state.memory_sets, set.deployment_id.clone(), set);
+        }
+        let before = self.state.memory_sets.get(&set.deployment_id);
+        current("memories", before, set.revision - 1, |before| before.revision)?;
+        self.put(|state| &mut state.memory_sets, set.deployment_id.clone(), set);
+        Ok(())
+    }
+
+    fn put_memory(&mut self, memory: Memory) -> StoreResult<()> {
+        self.need_deployment(&memory.deployment_id)?;
+        let memory = match self.state.memories.get(&memory.id) {
+            Some(before) => {
+                let (deployment_id, created_at) = (before.deployment_id.clone(), before.created_at);
+                Memory { deployment_id, created_at, ..memory }
+            }
+            None => memory,
+        };
+        self.put(|state| &mut state.memories, memory.id.clone(), memory);
+        Ok(())
+    }
+
+    fn insert_dream(&mut self, dream: Dream) -> StoreResult<()> {
+        storable(dream.revision, "dreams.revision")?;
+        self.need_deployment(&dream.deployment_id)?;
+        let run = self.state.runs.get(&dream.run_id);
+        existed("run", run.is_some_and(|run| run.deployment_id == dream.deployment_id))?;
+        if dream.state == DreamState::Running && self.state.running_dream(&dream.deployment_id).is_some() {
+            return Err(StoreError::Conflict("dream"));
+        }
+        self.insert("dream", |state| &mut state.dreams, dream.id.clone(), dream)
+    }
+
+    fn update_dream(&mut self, dream: Dream) -> StoreResult<()> {
+        storable(dream.revision, "dreams.revision")?;
+        let before = current("dream", self.state.dreams.get(&dream.id), dream.revision, |d| d.revision)?;
+        let Dream { state, report, error, ended_at, reverted_at, revision, .. } = dream;
+        let revision = revision + 1;
+        let dream = Dream { state, report, error, ended_at, reverted_at, revision, ..before.clone() };
+        self.put(|state| &mut state.dreams, dream.id.clone(), dream);
+        Ok(())
+    }
+
+    fn trim_dreams(&mut self, deployment: &DeploymentId, keep: u32) {
+        let newest_first = self.state.dreams.values().rev();
+        let of_deployment = newest_first.filter(|dream| dream.deployment_id == *deployment);
+        let old = of_deployment.skip(keep as usize).filter(|dream| dream.state != DreamState::Running);
+        let old: Vec<_> = old.map(|dream| dream.id.clone()).collect();
+        self.remove_where(|state| &mut state.dreams, |dream, _| old.contains(dream));
+    }
+
     fn purge(&mut self, id: &DeploymentId) {
         let of_deployment = |thread: &Thread| thread.deployment_id == *id;
         let threads: Vec<_> =
@@ -509,6 +627,11 @@ impl Change<'_> {
         self.remove_where(|state| &mut state.instances, |_, instance| instance.deployment_id == *id);
         self.remove_where(|state| &mut state.runs, |_, run| run.deployment_id == *id);
         self.remove_where(|state| &mut state.approvals, |_, approval| approval.deployment_id == *id);
+        self.remove_where(|state| &mut state.memories, |_, memory| memory.deployment_id == *id);
+        self.remove_where(|state| &mut state.forgotten_threads, |_, thread| thread.deployment_id == *id);
+        self.remove_where(|state| &mut state.dreams, |_, dream| dream.deployment_id == *id);
+        self.remove(|state| &mut state.memory_sets, id);
+        self.remove(|state| &mut state.quiet, id);
         self.remove_where(|state| &mut state.automations, |_, automation| automation.deployment_id == *id);
         self.remove_where(|state| &mut state.automation_runs, |_, run| run.deployment_id == *id);
         self.remove_where(|state| &mut state.events, |(owner, _), _| owner == id);

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_automations.sql"),
     include_str!("migrations/0006_webhooks.sql"),
     include_str!("migrations/0007_tools.sql"),
+    include_str!("migrations/0008_memories.sql"),
 ];
 
 /// Brings the schema up to date. All missing migrations are one transaction, which is taken before the version

@@ -40,8 +40,8 @@ use std::{path::Path, sync::Arc};
 
 use futures::FutureExt as _;
 use prism_types::{
-    ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, InstanceId, RunId, SecretRef,
-    TenantId, ThreadId, Timestamp, WebhookId,
+    ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, InstanceId, MemoryId,
+    RunId, SecretRef, TenantId, ThreadId, Timestamp, WebhookId,
 };
 use rusqlite::params;
 
@@ -53,15 +53,17 @@ use crate::{
         audit::AuditEntry,
         automation::{Automation, AutomationRun},
         deployment::{AgentSpec, Deployment, DeploymentState},
+        dream::{Dream, Quiet},
         event::LoggedEvent,
         idempotency::{IdempotencyKey, KeptReply},
         instance::Instance,
+        memory::{Memory, MemorySet},
         message::Message,
         run::Run,
         secret::SealedSecret,
         skill::SkillRecord,
         tenant::{ApiKey, Tenant},
-        thread::Thread,
+        thread::{ForgottenThread, Thread},
         webhook::{
             Webhook,
             delivery::{Delivery, DeliveryState},
@@ -323,6 +325,105 @@ impl Store for SqliteStore {
         let after = lower(after);
         self.scan(move |connection| {
             rows::all(connection, queries::ALL_PENDING_APPROVALS, params![after, limit])
+        })
+    }
+
+    fn has_unfinished_run<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<bool>> {
+        self.point(|connection| {
+            let found: Option<Run> =
+                rows::one(connection, queries::UNFINISHED_RUN_OF_DEPLOYMENT, params![deployment.as_str()])?;
+            Ok(found.is_some())
+        })
+    }
+
+    fn forgotten_threads<'a>(
+        &'a self,
+        after: Option<&'a ThreadId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<ForgottenThread>>> {
+        let after = lower(after);
+        self.scan(move |connection| rows::all(connection, queries::FORGOTTEN_THREADS, params![after, limit]))
+    }
+
+    fn forgotten_threads_of<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<ForgottenThread>>> {
+        let deployment = deployment.clone();
+        self.scan(move |connection| {
+            rows::all(connection, queries::FORGOTTEN_THREADS_OF, params![deployment.as_str(), limit])
+        })
+    }
+
+    fn memory_set<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+    ) -> BoxFuture<'a, StoreResult<Option<MemorySet>>> {
+        self.point(|connection| rows::one(connection, queries::MEMORY_SET, params![deployment.as_str()]))
+    }
+
+    fn memory_sets_out_of_step<'a>(
+        &'a self,
+        after: Option<&'a DeploymentId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<MemorySet>>> {
+        let after = lower(after);
+        self.scan(move |connection| {
+            rows::all(connection, queries::MEMORY_SETS_OUT_OF_STEP, params![after, limit])
+        })
+    }
+
+    fn memories<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<Vec<Memory>>> {
+        let deployment = deployment.clone();
+        self.scan(move |connection| rows::all(connection, queries::MEMORIES, params![deployment.as_str()]))
+    }
+
+    fn memory<'a>(&'a self, id: &'a MemoryId) -> BoxFuture<'a, StoreResult<Option<Memory>>> {
+        self.point(|connection| rows::one(connection, queries::MEMORY, params![id.as_str()]))
+    }
+
+    fn dream<'a>(&'a self, id: &'a DreamId) -> BoxFuture<'a, StoreResult<Option<Dream>>> {
+        self.point(|connection| rows::one(connection, queries::DREAM, params![id.as_str()]))
+    }
+
+    fn dreams<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        query: ListQuery<DreamId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Dream>>> {
+        let deployment = deployment.clone();
+        self.scan(move |connection| {
+            let page = params![deployment.as_str(), upper(&query), query.limit];
+            rows::all(connection, queries::DREAMS, page)
+        })
+    }
+
+    fn running_dream<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+    ) -> BoxFuture<'a, StoreResult<Option<Dream>>> {
+        self.point(|connection| rows::one(connection, queries::RUNNING_DREAM, params![deployment.as_str()]))
+    }
+
+    fn running_dreams<'a>(
+        &'a self,
+        after: Option<&'a DreamId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Dream>>> {
+        let after = lower(after);
+        self.scan(move |connection| rows::all(connection, queries::RUNNING_DREAMS, params![after, limit]))
+    }
+
+    fn quiet_deployments<'a>(
+        &'a self,
+        until: Timestamp,
+        after: Option<&'a DeploymentId>,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<Quiet>>> {
+        let after = lower(after);
+        self.scan(move |connection| {
+            rows::all(connection, queries::QUIET_DEPLOYMENTS, params![until.as_millis(), after, limit])
         })
     }
 

@@ -35,10 +35,26 @@ macro_rules! columns {
     };
     (runs) => {
         "id, deployment_id, thread_id, spec_version, state, attempts, checkpoint, read_position, \
-         input_tokens, output_tokens, error, created_at, ended_at, revision, cancelled"
+         input_tokens, output_tokens, error, created_at, ended_at, revision, cancelled, kind"
     };
     (approvals) => {
         "id, deployment_id, run_id, summary, answer, created_at, resolved_at, state, expires_at"
+    };
+    (memory_sets) => {
+        "deployment_id, home, in_step, revision"
+    };
+    (memories) => {
+        "id, deployment_id, content, source, created_at, updated_at, forgotten, synced, offered"
+    };
+    (forgotten_threads) => {
+        "thread_id, deployment_id"
+    };
+    (dreams) => {
+        "id, deployment_id, thread_id, run_id, \"trigger\", state, before, report, error, created_at, \
+         ended_at, reverted_at, revision"
+    };
+    (quiet) => {
+        "deployment_id, run_id, since"
     };
     (replies) => {
         "tenant_id, key, fingerprint, sealed, created_at"
@@ -119,6 +135,20 @@ queries! {
     PENDING_APPROVALS: approvals
         "WHERE deployment_id = ?1 AND id < ?2 AND resolved_at IS NULL ORDER BY id DESC LIMIT ?3";
     ALL_PENDING_APPROVALS: approvals "WHERE resolved_at IS NULL AND id > ?1 ORDER BY id LIMIT ?2";
+    UNFINISHED_RUN_OF_DEPLOYMENT: runs
+        "WHERE deployment_id = ?1 AND state IN ('running', 'waiting_on_human') LIMIT 1";
+    FORGOTTEN_THREADS: forgotten_threads "WHERE thread_id > ?1 ORDER BY thread_id LIMIT ?2";
+    FORGOTTEN_THREADS_OF: forgotten_threads "WHERE deployment_id = ?1 ORDER BY thread_id LIMIT ?2";
+    MEMORY_SET: memory_sets "WHERE deployment_id = ?1";
+    MEMORY_SETS_OUT_OF_STEP: memory_sets
+        "WHERE in_step = 0 AND deployment_id > ?1 ORDER BY deployment_id LIMIT ?2";
+    MEMORIES: memories "WHERE deployment_id = ?1 ORDER BY id";
+    MEMORY: memories "WHERE id = ?1";
+    DREAM: dreams "WHERE id = ?1";
+    DREAMS: dreams "WHERE deployment_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    RUNNING_DREAM: dreams "WHERE deployment_id = ?1 AND state = 'running'";
+    RUNNING_DREAMS: dreams "WHERE state = 'running' AND id > ?1 ORDER BY id LIMIT ?2";
+    QUIET_DEPLOYMENTS: quiet "WHERE deployment_id > ?2 AND since <= ?1 ORDER BY deployment_id LIMIT ?3";
     KEPT_REPLY: replies "WHERE tenant_id = ?1 AND key = ?2";
     OLD_REPLY: replies "WHERE created_at < ?1 ORDER BY created_at LIMIT 1";
     AUDIT_ENTRIES: audit_entries "WHERE tenant_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
@@ -218,6 +248,13 @@ mod tests {
             (APPROVALS, "approvals_of_deployment (deployment_id=? AND id<?)"),
             (PENDING_APPROVALS, "approvals_pending (deployment_id=? AND id<?)"),
             (ALL_PENDING_APPROVALS, "all_approvals_pending (id>?)"),
+            (UNFINISHED_RUN_OF_DEPLOYMENT, "runs_unfinished_of_deployment (deployment_id=?)"),
+            (FORGOTTEN_THREADS_OF, "forgotten_threads_of_deployment (deployment_id=?)"),
+            (MEMORY_SETS_OUT_OF_STEP, "memory_sets_out_of_step (deployment_id>?)"),
+            (MEMORIES, "memories_of_deployment (deployment_id=?)"),
+            (DREAMS, "dreams_of_deployment (deployment_id=? AND id<?)"),
+            (RUNNING_DREAM, "dreams_running (deployment_id=?)"),
+            (RUNNING_DREAMS, "all_dreams_running (id>?)"),
             (OLD_REPLY, "replies_by_age (created_at<?)"),
             (
                 AUDIT_ENTRIES_OF_DEPLOYMENT,

@@ -16,15 +16,17 @@ use crate::{
         audit::AuditEntry,
         automation::{Automation, AutomationRun, Outcome, OutcomeKind},
         deployment::{AgentSpec, Deployment, DeploymentState},
+        dream::{Dream, DreamState, Quiet},
         event::{LoggedEvent, NewEvent},
         idempotency::KeptReply,
         instance::{Instance, InstanceState},
+        memory::{Memory, MemorySet},
         message::Message,
         run::{Run, RunState},
         secret::SealedSecret,
         skill::{SkillRecord, SkillState},
         tenant::{ApiKey, Scopes, Tenant},
-        thread::Thread,
+        thread::{ForgottenThread, Thread},
         webhook::{
             PreviousSecret, Webhook, WebhookState,
             delivery::{Delivery, DeliveryState, EventPlace},
@@ -368,6 +370,7 @@ impl Record for Run {
             ended_at: columns.instant_or_null(12)?,
             revision: columns.number(13)?,
             cancelled: columns.get(14)?,
+            kind: columns.parsed(15)?,
         })
     }
 }
@@ -427,6 +430,75 @@ impl Record for AutomationRun {
                 OutcomeKind::Failed => Outcome::Failed(columns.json(7)?),
             },
         })
+    }
+}
+
+impl Record for MemorySet {
+    const TABLE: &'static str = "memory_sets";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            deployment_id: columns.parsed(0)?,
+            home: columns.get(1)?,
+            in_step: columns.get(2)?,
+            revision: columns.number(3)?,
+        })
+    }
+}
+
+impl Record for Memory {
+    const TABLE: &'static str = "memories";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            id: columns.parsed(0)?,
+            deployment_id: columns.parsed(1)?,
+            content: columns.get(2)?,
+            source: columns.parsed(3)?,
+            created_at: columns.instant(4)?,
+            updated_at: columns.instant(5)?,
+            forgotten: columns.get(6)?,
+            synced: columns.get(7)?,
+            offered: columns.get(8)?,
+        })
+    }
+}
+
+impl Record for ForgottenThread {
+    const TABLE: &'static str = "forgotten_threads";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self { thread_id: columns.parsed(0)?, deployment_id: columns.parsed(1)? })
+    }
+}
+
+impl Record for Dream {
+    const TABLE: &'static str = "dreams";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            id: columns.parsed(0)?,
+            deployment_id: columns.parsed(1)?,
+            thread_id: columns.parsed(2)?,
+            run_id: columns.parsed(3)?,
+            trigger: columns.parsed(4)?,
+            state: columns.word(5, DreamState::parse)?,
+            before: columns.json(6)?,
+            report: columns.json_or_null(7)?,
+            error: columns.json_or_null(8)?,
+            created_at: columns.instant(9)?,
+            ended_at: columns.instant_or_null(10)?,
+            reverted_at: columns.instant_or_null(11)?,
+            revision: columns.number(12)?,
+        })
+    }
+}
+
+impl Record for Quiet {
+    const TABLE: &'static str = "quiet";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self { deployment_id: columns.parsed(0)?, run_id: columns.parsed(1)?, since: columns.instant(2)? })
     }
 }
 

@@ -12,6 +12,8 @@ through with all that was queued, and answers to approvals have no names. What i
     prism.message {session_id, id, text}       hands a message over, exactly once for an id
     prism.answer  {session_id, question, ...}  answers one question, at most once
 
+What it remembers is in `prism_memories.py`. It says:
+
     prism.taken  {id, how}                a message was handed over: it starts a turn (`new`) or joins one (`joined`)
     prism.tool   {tool_id, name, args}    a tool starts
     prism.result {tool_id, name, result}  a tool has ended
@@ -33,6 +35,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 import policy
+import prism_memories
 from tui_gateway import entry, git_probe, server
 
 WORKSPACE = os.environ["PRISM_WORKSPACE"]
@@ -177,6 +180,7 @@ def _open_method(rid, params):
         return failed
     if session.get("prism_run") != params["run"]:
         _interrupt(sid, session, session.get("prism_run"))
+    prism_memories.refresh(session)
     if _spare is None:
         threading.Timer(1.0, _keep_spare).start()
     usage = server._get_usage(session["agent"])
@@ -493,6 +497,8 @@ def main():
     policy.apply()
     server._LONG_HANDLERS = server._LONG_HANDLERS | {"prism.ready", "prism.open", "prism.interrupt"}
 
+    prism_memories.register(sys.modules[__name__])
+
     write = entry.write_json
 
     def first_write(message):
@@ -507,6 +513,7 @@ def main():
 
 def _warm_up():
     _wrap_conversation()
+    prism_memories.warm_up()
     _keep_spare()
 
 

@@ -78,8 +78,8 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> StoreResult<()> 
         connection,
         "run",
         "INSERT INTO runs (id, deployment_id, thread_id, created_at, revision, spec_version, state, attempts,
-             checkpoint, read_position, input_tokens, output_tokens, error, ended_at, cancelled)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+             checkpoint, read_position, input_tokens, output_tokens, error, ended_at, cancelled, kind)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
          WHERE EXISTS (SELECT 1 FROM threads WHERE id = ?3 AND deployment_id = ?2)",
         params![
             run.id.as_str(),
@@ -97,6 +97,7 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> StoreResult<()> 
             failure(run.error.as_ref(), "runs.error")?,
             millis(run.ended_at),
             run.cancelled,
+            run.kind.as_str(),
         ],
     )?;
     if inserted {

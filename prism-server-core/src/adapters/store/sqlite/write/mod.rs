@@ -7,6 +7,7 @@ mod automations;
 mod changes;
 mod conversations;
 mod deployments;
+mod memories;
 mod skills;
 mod webhooks;
 
@@ -43,6 +44,17 @@ pub(super) fn apply(connection: &Connection, write: Write, news: &mut News) -> S
         Write::SetThreadTitle(id, title) => {
             conversations::set_thread_title(connection, &id, title.as_deref())
         }
+        Write::DeleteThread(id) => memories::delete_thread(connection, &id),
+        Write::InsertForgottenThread(thread) => memories::insert_forgotten_thread(connection, &thread),
+        Write::DeleteForgottenThread(id) => memories::delete_forgotten_thread(connection, &id),
+        Write::PutMemorySet(set) => memories::put_set(connection, &set),
+        Write::PutMemory(memory) => memories::put(connection, &memory),
+        Write::DeleteMemory(deployment, id) => memories::delete(connection, &deployment, &id),
+        Write::InsertDream(dream) => memories::insert_dream(connection, &dream),
+        Write::UpdateDream(dream) => memories::update_dream(connection, &dream),
+        Write::TrimDreams(deployment, keep) => memories::trim_dreams(connection, &deployment, keep),
+        Write::PutQuiet(quiet) => memories::put_quiet(connection, &quiet),
+        Write::DeleteQuiet(deployment, run) => memories::delete_quiet(connection, &deployment, &run),
         Write::InsertMessage(message) => conversations::insert_message(connection, &message),
         Write::InsertRun(run) => conversations::insert_run(connection, &run),
         Write::UpdateRun(run) => conversations::update_run(connection, &run),

@@ -10,6 +10,7 @@ use bollard::{
     query_parameters::{
         CreateContainerOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
         ListVolumesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+        WaitContainerOptions,
     },
 };
 use futures::{Stream, StreamExt};
@@ -22,6 +23,8 @@ use crate::{domain::limits, ports::SandboxError};
 pub(super) const CALL: Duration = Duration::from_secs(30);
 /// How often it is looked whether a removal that somebody else began has ended.
 const REMOVAL: Duration = Duration::from_millis(100);
+/// Most of what a container that failed has written that is told, in bytes.
+const ERRORS: usize = 1024;
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
 /// A client of the engine.
@@ -181,6 +184,32 @@ impl Engine {
         Ok(created.id)
     }
 
+    /// Makes a container, starts it, waits until it has ended, and removes it.
+    ///
+    /// # Errors
+    /// When it cannot be run, or fails: with the last that it wrote.
+    pub(super) async fn run(
+        &self,
+        doing: &str,
+        name: &str,
+        specification: ContainerCreateBody,
+    ) -> Result<(), SandboxError> {
+        self.remove_container(name).await?;
+        let container = self.start(name, specification).await?;
+        let transfers = self.transfers();
+        let mut ends = transfers.wait_container(&container, None::<WaitContainerOptions>);
+        let ended = match ends.next().await {
+            None | Some(Ok(_)) => Ok(()),
+            Some(Err(Error::DockerContainerWaitError { .. })) => {
+                let output = self.output(&container, ERRORS).await?;
+                Err(failed_command(doing, &String::from_utf8_lossy(&output)))
+            }
+            Some(Err(error)) => Err(self.failure(doing, error).into()),
+        };
+        self.remove_container(&container).await?;
+        ended
+    }
+
     /// Kills a container and waits for its end; one that does not run, or is not there, is no error.
     pub(super) async fn kill(&self, name: &str) -> Result<(), SandboxError> {
         match self.call("kill the container", |docker| docker.kill_container(name, None)).await {
@@ -300,6 +329,14 @@ fn found<T>(result: Result<T, Failure>) -> Result<Option<T>, SandboxError> {
         Err(Failure::Missing(_)) => Ok(None),
         Err(failure) => Err(failure.into()),
     }
+}
+
+/// What a command that failed has written says.
+pub(super) fn failed_command(doing: &str, errors: &str) -> SandboxError {
+    if errors.contains("No space left on device") || errors.contains("Disk quota exceeded") {
+        return SandboxError::NoRoom;
+    }
+    SandboxError::Failed(format!("{doing}: {}", errors.trim_end()))
 }
 
 fn too_long(doing: &str) -> Failure {

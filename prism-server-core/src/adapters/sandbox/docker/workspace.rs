@@ -19,14 +19,15 @@ use bollard::{body_try_stream, query_parameters::UploadToContainerOptionsBuilder
 use bytes::{Bytes, BytesMut};
 use futures::{
     FutureExt, StreamExt,
-    stream::{self, BoxStream},
+    stream::{self},
 };
 use prism_types::{FileChange, FileType, InstanceId};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{
-    Turns, archive, command,
+    Turns, archive,
+    command::{self, CommandError, Output},
     container::{self, WORKSPACE},
     engine::{Engine, Failure},
     files::{Entry, absolute, failed, parents, walk},
@@ -68,10 +69,15 @@ impl DockerWorkspace {
         }
         let turn = self.turns.of(&self.id);
         let _turn = turn.lock().await;
-        // It may have been made again meanwhile, or removed.
-        if let Some(living) = self.living().await? {
-            return Ok(living);
+        // It may have been made again meanwhile.
+        match self.living().await? {
+            Some(living) => Ok(living),
+            None => self.keeper().await,
         }
+    }
+
+    /// The container that stands for the agent's.
+    async fn keeper(&self) -> Result<String, SandboxError> {
         if !self.is_there().await? {
             return Err(SandboxError::Gone);
         }
@@ -93,10 +99,46 @@ impl DockerWorkspace {
         Ok(ours.map(|found| found.id))
     }
 
+    /// Runs a command in a container that has the workspace, or in the one that stands for it when the agent leaves no
+    /// process for others.
+    async fn run(
+        &self,
+        container: &str,
+        doing: &str,
+        command: &[&str],
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), SandboxError> {
+        match command::run(&self.engine, container, doing, command, &mut take).await {
+            Err(CommandError::NotStarted(reason)) => {
+                let keeper = self.instead(&reason).await?;
+                Ok(command::run(&self.engine, &keeper, doing, command, take).await?)
+            }
+            done => Ok(done?),
+        }
+    }
+
+    /// What a command writes that is run as [`run`](Self::run) does.
+    async fn output(&self, container: &str, doing: &str, command: &[&str]) -> Result<Output, SandboxError> {
+        match command::output(&self.engine, container, doing, command).await {
+            Err(CommandError::NotStarted(reason)) => {
+                let keeper = self.instead(&reason).await?;
+                Ok(command::output(&self.engine, &keeper, doing, command).await?)
+            }
+            output => Ok(output?),
+        }
+    }
+
+    async fn instead(&self, reason: &str) -> Result<String, SandboxError> {
+        tracing::debug!(instance = %self.id, reason, "a command is run beside the agent's container");
+        let turn = self.turns.of(&self.id);
+        let _turn = turn.lock().await;
+        self.keeper().await
+    }
+
     /// Removes what is left of a file that did not get to its place.
     async fn give_up(&self, container: &str, path: &str) {
         let remove = ["/bin/rm", "-f", "--", &absolute(path)];
-        let removed = command::run(&self.engine, container, "remove what is left", &remove, |_| true).await;
+        let removed = self.run(container, "remove what is left", &remove, |_| true).await;
         if let Err(error) = removed {
             tracing::warn!(instance = %self.id, %error, "something is left of a file that was not written");
         }
@@ -135,8 +177,7 @@ impl Workspace for DockerWorkspace {
             let mut entries = Entries::new(after, limit);
             // The place itself is not followed should it be a link by now.
             let find = ["/usr/bin/find", "-P", &place, "-mindepth", "1", "-maxdepth", "1", "-printf", FORMAT];
-            command::run(&self.engine, &container, "list the directory", &find, |part| entries.push(part))
-                .await?;
+            self.run(&container, "list the directory", &find, |part| entries.push(part)).await?;
             Ok(Some(entries.finish()))
         }
         .boxed()
@@ -178,12 +219,12 @@ impl Workspace for DockerWorkspace {
             let Some(info) = self.look(&container, path).await? else { return Ok(false) };
             let path = absolute(path.as_str());
             let delete = ["/bin/rm", "-rf", "--", &path];
-            let deleted = command::run(&self.engine, &container, "delete", &delete, |_| true).await;
+            let deleted = self.run(&container, "delete", &delete, |_| true).await;
             if deleted.is_err() && info.kind == FileType::Directory {
                 // What of it may not be changed is made so, by its owner. No link in it is followed.
                 let open = ["/bin/chmod", "-R", "u+rwX", "--", &path];
-                command::run(&self.engine, &container, "open the directory", &open, |_| true).await.ok();
-                command::run(&self.engine, &container, "delete", &delete, |_| true).await?;
+                self.run(&container, "open the directory", &open, |_| true).await.ok();
+                self.run(&container, "delete", &delete, |_| true).await?;
                 return Ok(true);
             }
             deleted.map(|()| true)
@@ -290,8 +331,7 @@ impl Content {
         let (skip, count) = (format!("skip={place}"), format!("count={length}"));
         let flags = "iflag=skip_bytes,count_bytes,nofollow,nonblock";
         let read = ["/bin/dd", &file, flags, &skip, &count, "bs=256K", "status=none"];
-        let engine = &self.workspace.engine;
-        Ok((command::output(engine, &self.container, "read the file", &read).await?, length))
+        Ok((self.workspace.output(&self.container, "read the file", &read).await?, length))
     }
 }
 
@@ -331,8 +371,6 @@ struct Reading {
     /// What is handed on once it is sure that there is more, or that the file is still the same.
     last: Option<Bytes>,
 }
-
-type Output = BoxStream<'static, Result<Bytes, bollard::errors::Error>>;
 
 impl Reading {
     async fn next(&mut self) -> Result<Option<Bytes>, SandboxError> {
@@ -403,7 +441,7 @@ impl StagedFile for Staged {
             // What the agent puts there meanwhile is replaced, not followed.
             let place = ["/bin/mv", "-fT", "--", &from, &to];
             let placed =
-                command::run(engine, &container, "put the file into its place", &place, |_| true).await;
+                self.workspace.run(&container, "put the file into its place", &place, |_| true).await;
             if let Err(error) = placed {
                 self.workspace.give_up(&container, &fresh).await;
                 return Err(error);

@@ -6,7 +6,7 @@
 
 use prism_types::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, InstanceId,
-    MemoryId, RequestId, RunId, SkillId, TenantId, ThreadId, WebhookId,
+    MemoryId, RequestId, RunId, SkillId, SnapshotId, TenantId, ThreadId, WebhookId,
 };
 use uuid::Uuid;
 
@@ -43,6 +43,7 @@ new_ids!(
     RequestId,
     RunId,
     SkillId,
+    SnapshotId,
     TenantId,
     ThreadId,
     WebhookId

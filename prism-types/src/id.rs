@@ -137,6 +137,8 @@ ids! {
     MemoryId = "mem_";
     /// A dream of a deployment.
     DreamId = "drm_";
+    /// A workspace that outlives its deployment.
+    SnapshotId = "snap_";
     /// A reference to a stored secret.
     SecretRef = "sec_";
     /// A tenant: the owner of deployments, keys, secrets and credits.

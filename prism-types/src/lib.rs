@@ -49,6 +49,7 @@ mod run;
 pub mod schema;
 mod secret;
 mod skill;
+mod snapshot;
 mod thread;
 mod timestamp;
 mod tool;
@@ -75,7 +76,7 @@ pub use event::{
 pub use file::{DeletedFile, FileEncoding, FileEntry, FileList, FileType, FileWritten, WriteFile};
 pub use id::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, EventId,
-    IdError, InstanceId, MemoryId, RequestId, RunId, SecretRef, SkillId, TenantId, ThreadId,
+    IdError, InstanceId, MemoryId, RequestId, RunId, SecretRef, SkillId, SnapshotId, TenantId, ThreadId,
     WebhookDeliveryId, WebhookId,
 };
 pub use mcp_server::{DeletedMcpServer, McpServerInfo, McpServerList, UpdateMcpServer};
@@ -90,6 +91,7 @@ pub use secret::Secret;
 pub use skill::{
     DeletedSkill, Skill, SkillDetails, SkillInfo, SkillList, SkillSource, SkillState, UpdateSkill,
 };
+pub use snapshot::{DeletedSnapshot, Snapshot, SnapshotStatus};
 pub use thread::{
     CreateThread, DeletedThread, MessageRole, Thread, ThreadMessage, ThreadStatus, ThreadSummary,
     UpdateThread,

@@ -12,8 +12,8 @@ use prism_server_core::{
 use prism_tests::{Account, Answer, Http, TestServer, scripted};
 use prism_types::{
     ApprovalId, ApprovalStatus, AutomationId, CreateAutomation, CreateDeployment, CreateWebhook,
-    DeploymentId, DreamId, EventPayload, McpServer, MemoryId, RunId, RunStatus, Skill, SkillId, ThreadId,
-    WebhookDeliveryId, WebhookId,
+    DeploymentId, DreamId, EventPayload, McpServer, MemoryId, RunId, RunStatus, Skill, SkillId, SnapshotId,
+    ThreadId, WebhookDeliveryId, WebhookId,
 };
 use serde_json::json;
 
@@ -27,6 +27,7 @@ struct Things {
     memory: MemoryId,
     dream: DreamId,
     automation: AutomationId,
+    snapshot: SnapshotId,
     webhook: WebhookId,
     delivery: WebhookDeliveryId,
 }
@@ -57,8 +58,23 @@ async fn things(server: &TestServer) -> Things {
     let request = CreateWebhook::new("https://hooks.invalid/a", ["*"]);
     let webhook = webhooks.create(request).await.unwrap().webhook.webhook_id.clone();
     let delivery = webhooks.test(&webhook).await.unwrap().delivery_id.clone();
+    let deleted = server.deploy("say Hi").await;
+    let deleted = server.client().deployments().delete(&deleted).retain_filesystem(true).await.unwrap();
+    let snapshot = deleted.snapshot_id.clone().unwrap();
     let (thread, run) = (receipt.thread_id.clone(), receipt.run_id.clone());
-    Things { deployment, skill, thread, run, approval, memory, dream, automation, webhook, delivery }
+    Things {
+        deployment,
+        skill,
+        thread,
+        run,
+        approval,
+        memory,
+        dream,
+        automation,
+        snapshot,
+        webhook,
+        delivery,
+    }
 }
 
 async fn call(server: &TestServer, operation: &Operation, things: &Things, key: Option<&str>) -> Answer {
@@ -71,6 +87,7 @@ async fn call(server: &TestServer, operation: &Operation, things: &Things, key: 
         .replace("{memory_id}", things.memory.as_str())
         .replace("{dream_id}", things.dream.as_str())
         .replace("{automation_id}", things.automation.as_str())
+        .replace("{snapshot_id}", things.snapshot.as_str())
         .replace("{webhook_id}", things.webhook.as_str())
         .replace("{delivery_id}", things.delivery.as_str())
         .replace("{skill_id}", things.skill.as_str())
@@ -129,16 +146,21 @@ async fn with_another_tenants_key_every_endpoint_answers_404_and_changes_nothing
         assert_eq!((answer.status, answer.code()), (404, "not_found"), "{}", operation.id);
         assert_eq!(answer.message(), "Deployment not found", "{}", operation.id);
     }
-    for operation in OPERATIONS.iter().filter(|operation| operation.path.contains("{webhook_id}")) {
-        let answer = call(&server, operation, &things, Some(key.expose())).await;
-        assert_eq!((answer.status, answer.code()), (404, "not_found"), "{}", operation.id);
-        assert_eq!(answer.message(), "Webhook not found", "{}", operation.id);
+    for (parameter, message) in
+        [("{webhook_id}", "Webhook not found"), ("{snapshot_id}", "Snapshot not found")]
+    {
+        for operation in OPERATIONS.iter().filter(|operation| operation.path.contains(parameter)) {
+            let answer = call(&server, operation, &things, Some(key.expose())).await;
+            assert_eq!((answer.status, answer.code()), (404, "not_found"), "{}", operation.id);
+            assert_eq!(answer.message(), message, "{}", operation.id);
+        }
     }
-    let listed = server.http_with(Some(key.expose())).get("/v1/webhooks").await;
-    assert_eq!(listed.body, json!({"data": [], "next_cursor": null}));
+    for list in ["/v1/webhooks", "/v1/snapshots", "/v1/deployments"] {
+        let listed = server.http_with(Some(key.expose())).get(list).await;
+        assert_eq!(listed.body, json!({"data": [], "next_cursor": null}), "{list}");
+    }
     assert!(server.client().webhooks().get(&things.webhook).await.unwrap().enabled);
-    let listed = server.http_with(Some(key.expose())).get("/v1/deployments").await;
-    assert_eq!(listed.body, json!({"data": [], "next_cursor": null}));
+    assert_eq!(server.client().snapshots().list().await.unwrap().data.len(), 1);
     let deployment = server.client().deployment(&things.deployment).get().await.unwrap();
     assert_eq!(deployment.name, "Test agent");
     let handle = server.client().deployment(&things.deployment);

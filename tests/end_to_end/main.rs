@@ -18,6 +18,7 @@ mod published_request;
 mod readme;
 mod runs;
 mod skills;
+mod snapshots;
 mod steering;
 mod streams;
 mod tools;

@@ -85,6 +85,8 @@ in_each_sandbox! {
         hermes_process_tells_changes_once, hermes_docker_tells_changes_once;
     scenarios::files::files_outlive_the_agent =>
         hermes_process_leaves_its_files, hermes_docker_leaves_its_files;
+    scenarios::files::a_workspace_outlives_its_deployment =>
+        hermes_process_passes_its_files_on, hermes_docker_passes_its_files_on;
     scenarios::losses::memory_outlives_the_agent =>
         hermes_process_remembers, hermes_docker_remembers;
     scenarios::losses::a_killed_agent_comes_back =>

@@ -116,6 +116,7 @@ fn ready_deployment(tenant: &TenantId, number: u32) -> Result<(DeploymentId, [Wr
         deployment_id: id.clone(),
         state: InstanceState::Running,
         restarts: 0,
+        restores: None,
         revision: 1,
     };
     let writes = [

@@ -71,6 +71,9 @@ enum Command {
     Delete {
         /// The deployment, such as dep_7xK9s2.
         id: DeploymentId,
+        /// Keep the workspace for 30 days, as a snapshot that another deployment can begin with.
+        #[arg(long)]
+        retain_filesystem: bool,
         #[command(flatten)]
         server: Server,
         #[command(flatten)]
@@ -122,10 +125,15 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                 server.with(async |client| Ok(client.deployments().get(&id).await?.into_inner()))?;
             output.print(&deployment, one)
         }
-        Command::Delete { id, server, output } => {
-            let deleted =
-                server.with(async |client| Ok(client.deployments().delete(&id).await?.into_inner()))?;
-            output.print(&deleted, |deleted| format!("deleted {}", deleted.deployment_id))
+        Command::Delete { id, retain_filesystem, server, output } => {
+            let deleted = server.with(async |client| {
+                let call = client.deployments().delete(&id).retain_filesystem(retain_filesystem);
+                Ok(call.await?.into_inner())
+            })?;
+            output.print(&deleted, |deleted| match &deleted.snapshot_id {
+                Some(snapshot) => format!("deleted {}, kept {snapshot}", deleted.deployment_id),
+                None => format!("deleted {}", deleted.deployment_id),
+            })
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod memories;
 pub(crate) mod runs;
 pub(crate) mod send;
 pub(crate) mod skills;
+pub(crate) mod snapshots;
 pub(crate) mod threads;
 pub(crate) mod tools;
 mod transcript;

@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use prism_types::DeploymentId;
 use reqwest::{Url, header::HeaderValue};
 
-use crate::resources::{AuditLog, DeploymentHandle, Deployments, Webhooks};
+use crate::resources::{AuditLog, DeploymentHandle, Deployments, Snapshots, Webhooks};
 
 pub use builder::ClientBuilder;
 
@@ -64,6 +64,11 @@ impl Client {
     /// Reads who changed what.
     pub fn audit_log(&self) -> AuditLog {
         AuditLog::new(self.clone())
+    }
+
+    /// Lists and deletes the workspaces that were kept of deleted deployments.
+    pub fn snapshots(&self) -> Snapshots {
+        Snapshots::new(self.clone())
     }
 
     /// Creates, lists and changes webhooks, and reads what became of their deliveries.

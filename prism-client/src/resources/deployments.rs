@@ -220,6 +220,6 @@ query_setters!(ListDeploymentsCall {
 });
 
 query_setters!(DeleteDeploymentCall {
-    /// Keeps a snapshot of the workspace for 30 days. Default: false.
+    /// Keeps the workspace for 30 days: as the [snapshot](super::Snapshots) that the answer names. Default: false.
     retain_filesystem: bool,
 });

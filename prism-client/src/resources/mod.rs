@@ -11,6 +11,7 @@ mod memories;
 mod messages;
 mod runs;
 mod skills;
+mod snapshots;
 mod threads;
 mod tools;
 mod wait;
@@ -38,6 +39,7 @@ pub use memories::{
 pub use messages::{Messages, SendMessageCall};
 pub use runs::{CancelRunCall, GetRunCall, ListRunsCall, Runs};
 pub use skills::{AddSkillCall, GetSkillCall, ListSkillsCall, RemoveSkillCall, Skills, UpdateSkillCall};
+pub use snapshots::{DeleteSnapshotCall, GetSnapshotCall, ListSnapshotsCall, Snapshots};
 pub use threads::{
     CreateThreadCall, DeleteThreadCall, GetThreadCall, ListThreadsCall, Threads, UpdateThreadCall,
 };

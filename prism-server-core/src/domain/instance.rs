@@ -1,6 +1,6 @@
 //! Instances: the running sandboxes of deployments.
 
-use prism_types::{DeploymentId, InstanceId};
+use prism_types::{DeploymentId, InstanceId, SnapshotId};
 
 use super::{Refused, words};
 
@@ -16,6 +16,8 @@ pub struct Instance {
     pub state: InstanceState,
     /// How often it was started again after it was lost.
     pub restarts: u32,
+    /// The snapshot that its workspace is to begin with, until it does.
+    pub restores: Option<SnapshotId>,
     /// How often it was changed: the guard of every update.
     pub revision: u64,
 }
@@ -93,6 +95,7 @@ mod tests {
                 deployment_id: "dep_1".parse().unwrap(),
                 state: InstanceState::Pending,
                 restarts: 0,
+                restores: None,
                 revision: 0,
             };
             let mut losses = 0;

@@ -127,6 +127,10 @@ pub const AUTOMATION_RUNS: u32 = 1000;
 pub const RECENT_RUNS: u32 = 10;
 /// Most unread steering messages of one run.
 pub const UNREAD_MESSAGES: u64 = 100;
+/// Most snapshots of a tenant.
+pub const SNAPSHOTS: u32 = 1000;
+/// How long a snapshot is kept.
+pub const SNAPSHOT_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Longest content of a memory, in characters.
 pub const MEMORY_CONTENT: usize = 2000;
 /// Most memories of a deployment.

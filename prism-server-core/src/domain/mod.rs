@@ -23,6 +23,7 @@ pub mod schedule;
 pub mod scrubber;
 pub mod secret;
 pub mod skill;
+pub mod snapshot;
 pub mod tenant;
 pub mod thread;
 pub mod tool;

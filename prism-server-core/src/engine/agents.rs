@@ -12,6 +12,7 @@ use std::{
 use prism_types::{DeploymentId, Failure, SandboxType, SkillId};
 use tokio::time::Instant;
 
+use super::snapshots;
 use crate::{
     core::Core,
     domain::{
@@ -219,6 +220,7 @@ impl Agents {
 
 async fn start(core: &Core, deployment: &Deployment, spec: &Arc<AgentSpec>) -> Result<Agent, Failure> {
     let parts = Parts::of(core, deployment, spec)?;
+    snapshots::restore(core, deployment, parts.sandboxes).await?;
     let started = async {
         let program = parts.harness.program(setup(core, deployment, spec).await?).await;
         let program = program.map_err(|error| failure(&error.code, error.message))?;

@@ -21,6 +21,7 @@ mod retention;
 pub(crate) mod run_log;
 mod runs;
 mod scrubbing;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -108,6 +109,9 @@ impl Engine {
         }
         if let Err(error) = self.upkeep.sweep().await {
             tracing::warn!(%error, "the sweep for upkeep failed; it is repeated");
+        }
+        if let Err(error) = snapshots::expire(&self.core).await {
+            tracing::warn!(%error, "the sweep for expired snapshots failed; it is repeated");
         }
         if let Err(error) = retention::expire(&self.core).await {
             tracing::warn!(%error, "the sweep for outdated records failed; it is repeated");

@@ -20,6 +20,7 @@ use tracing::Instrument as _;
 use super::{
     SWEEP_PAGE,
     agents::{self, Agents},
+    snapshots,
     workers::Workers,
 };
 use crate::{
@@ -61,7 +62,8 @@ impl Provisioner {
         for (kind, sandboxes) in &self.core.sandboxes {
             let removed: Result<()> = async {
                 for id in sandboxes.list().await.map_err(Error::internal)? {
-                    if self.core.store.instance(&id).await?.is_none() {
+                    let store = &self.core.store;
+                    if store.instance(&id).await?.is_none() && store.snapshot_in(&id).await?.is_none() {
                         sandboxes.remove(&id).await.map_err(Error::internal)?;
                         tracing::info!(instance = %id, kind, "a sandbox that nobody knows was removed");
                     }
@@ -218,6 +220,7 @@ impl Provisioner {
         self.ailing().remove(&deployment.id);
         core.event_log.close(&deployment.id);
         core.cancellations.cancel(&deployment.id);
+        snapshots::keep(core, deployment).await?;
         let removed = self.agents.remove(core, deployment).await;
         removed.map_err(|failure| Error::internal(failure.message))?;
         while !core.store.events(&deployment.id, 0, 1).await?.is_empty() {

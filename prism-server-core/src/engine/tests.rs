@@ -8,8 +8,8 @@ use std::{
 
 use futures::{FutureExt, StreamExt, stream};
 use prism_types::{
-    CreateDeployment, InstanceId, RunId, Runtime, Sandbox as SandboxChoice, SandboxType, ThreadId,
-    UpdateDeployment,
+    CreateDeployment, InstanceId, RunId, Runtime, Sandbox as SandboxChoice, SandboxType, SnapshotId,
+    ThreadId, UpdateDeployment,
 };
 use tower::ServiceExt;
 
@@ -43,6 +43,8 @@ struct FragileState {
     alive: Mutex<BTreeSet<InstanceId>>,
     all: Mutex<BTreeSet<InstanceId>>,
     refusals: Mutex<u32>,
+    /// How many copies of workspaces fail.
+    failing_copies: Mutex<u32>,
     starts: Mutex<u32>,
     listener: OnceLock<Arc<dyn SandboxListener>>,
 }
@@ -106,6 +108,19 @@ impl Sandbox for Fragile {
         id: &'a InstanceId,
     ) -> BoxFuture<'a, Result<Option<Arc<dyn Workspace>>, SandboxError>> {
         self.0.memory.workspace(id)
+    }
+
+    fn copy_workspace<'a>(
+        &'a self,
+        from: &'a InstanceId,
+        to: &'a InstanceId,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        let mut failing = self.0.failing_copies.lock().unwrap();
+        if *failing > 0 {
+            *failing -= 1;
+            return async { Err(SandboxError::NoRoom) }.boxed();
+        }
+        self.0.memory.copy_workspace(from, to)
     }
 
     fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), SandboxError>> {
@@ -483,4 +498,66 @@ async fn a_delete_leaves_nothing_with_the_sandbox_and_the_harness() {
     until(async || trial.store.deployment(&deployment.id).await.unwrap().is_none().then_some(())).await;
     assert!(trial.sandbox.0.all.lock().unwrap().is_empty());
     assert!(trial.harness.0.removed.lock().unwrap().contains(&deployment.instance_id));
+}
+
+/// Nothing of a deployment goes before its workspace is kept.
+#[tokio::test(start_paused = true)]
+async fn a_workspace_is_kept_however_often_that_fails_and_across_a_restart() {
+    let trial = Trial::start().await;
+    let deployment = trial.deploy().await;
+    let path = "plan.md".parse().unwrap();
+    let sandbox = trial.sandbox.find(&deployment.instance_id).await.unwrap().unwrap();
+    sandbox.write_file(&path, b"the plan".to_vec()).await.unwrap();
+    *trial.sandbox.0.failing_copies.lock().unwrap() = 3;
+    let retained = format!("/v1/deployments/{}?retain_filesystem=true", deployment.id);
+    let deleted = trial.call("DELETE", &retained, ()).await;
+    let snapshot = deleted["snapshot_id"].as_str().unwrap_or_else(|| panic!("{deleted}")).to_owned();
+    let path_of_snapshot = format!("/v1/snapshots/{snapshot}");
+    assert_eq!(trial.call("GET", &path_of_snapshot, ()).await["status"], "creating");
+    until(async || (*trial.sandbox.0.failing_copies.lock().unwrap() < 2).then_some(())).await;
+    assert!(trial.store.deployment(&deployment.id).await.unwrap().is_some());
+
+    let trial = trial.restart().await;
+    until(async || (trial.call("GET", &path_of_snapshot, ()).await["status"] == "ready").then_some(())).await;
+    until(async || trial.store.deployment(&deployment.id).await.unwrap().is_none().then_some(())).await;
+    assert!(trial.sandbox.find(&deployment.instance_id).await.unwrap().is_none());
+    let kept = trial.store.snapshot(&snapshot.parse().unwrap()).await.unwrap().unwrap();
+    let workspace = trial.sandbox.0.memory.find(&kept.instance_id).await.unwrap().unwrap();
+    assert_eq!(workspace.read_file(&path).await.unwrap().as_deref(), Some(b"the plan".as_slice()));
+
+    // Another restart does not take it for a sandbox that nobody knows.
+    let trial = trial.restart().await;
+    trial.call("DELETE", &path_of_snapshot, ()).await;
+    until(async || trial.sandbox.0.memory.find(&kept.instance_id).await.unwrap().is_none().then_some(()))
+        .await;
+    until(async || trial.store.snapshot(&kept.id).await.unwrap().is_none().then_some(())).await;
+}
+
+/// One that is deleted while it is made leaves nothing; a deployment that was to begin with it says so.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_is_deleted_in_between_is_not_passed_over() {
+    let trial = Trial::start().await;
+    let first = trial.deploy().await;
+    let deleted =
+        trial.call("DELETE", &format!("/v1/deployments/{}?retain_filesystem=true", first.id), ()).await;
+    let snapshot = deleted["snapshot_id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/snapshots/{snapshot}");
+    until(async || (trial.call("GET", &path, ()).await["status"] == "ready").then_some(())).await;
+    *trial.sandbox.0.failing_copies.lock().unwrap() = 1;
+    let request = CreateDeployment::new("cus_1", "Agent", "Be brief.")
+        .snapshot_id(snapshot.parse::<SnapshotId>().unwrap());
+    let created = trial.call("POST", "/v1/deployments", request).await;
+    let id = created["deployment_id"].as_str().unwrap_or_else(|| panic!("{created}")).to_owned();
+    let path_of_deployment = format!("/v1/deployments/{id}");
+    let failed = async |code: &str| {
+        until(async || {
+            let found = trial.call("GET", &path_of_deployment, ()).await;
+            (found["error"]["code"] == code).then_some(())
+        })
+        .await;
+    };
+    failed("sandbox_failed").await;
+    trial.call("DELETE", &path, ()).await;
+    trial.call("PATCH", &path_of_deployment, UpdateDeployment::new().name("Once more")).await;
+    failed("snapshot_gone").await;
 }

@@ -106,6 +106,18 @@ pub trait Sandbox: Send + Sync + 'static {
         id: &'a InstanceId,
     ) -> BoxFuture<'a, Result<Option<Arc<dyn Workspace>>, SandboxError>>;
 
+    /// Makes the workspace of a sandbox in which nothing runs, and which need not be there, a copy of another's, in which
+    /// nothing runs either: links are copied as links, owners and times as they are. What it had before is gone. A
+    /// workspace that is not there is copied as an empty one. What was cut off is copied again from its start.
+    ///
+    /// # Errors
+    /// When it was not copied as a whole.
+    fn copy_workspace<'a>(
+        &'a self,
+        from: &'a InstanceId,
+        to: &'a InstanceId,
+    ) -> BoxFuture<'a, Result<(), SandboxError>>;
+
     /// Removes the sandbox and everything in it. Removing what is not there is no error.
     ///
     /// # Errors

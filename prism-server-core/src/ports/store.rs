@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use prism_types::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, InstanceId,
-    MemoryId, RunId, SecretRef, SkillId, TenantId, ThreadId, Timestamp, WebhookId,
+    MemoryId, RunId, SecretRef, SkillId, SnapshotId, TenantId, ThreadId, Timestamp, WebhookId,
 };
 
 use super::BoxFuture;
@@ -56,6 +56,7 @@ use crate::domain::{
     run::Run,
     secret::SealedSecret,
     skill::SkillRecord,
+    snapshot::Snapshot,
     tenant::{ApiKey, Metered, Tenant},
     thread::{ForgottenThread, Thread},
     webhook::{
@@ -133,6 +134,12 @@ pub enum Write {
     InsertInstance(Instance),
     /// A changed instance, guarded by its revision.
     UpdateInstance(Instance),
+    /// A new snapshot, while the tenant has fewer than so many.
+    InsertSnapshot(Snapshot, u32),
+    /// A changed snapshot, guarded by its revision. Only its state and when it goes can change.
+    UpdateSnapshot(Snapshot),
+    /// Removes a snapshot. Removing what is not there is no error.
+    DeleteSnapshot(SnapshotId),
     /// A new thread. The store sets its message count to 0 and its last activity to its creation.
     InsertThread(Thread),
     /// Sets or, with `None`, removes a thread's title. The last one wins.
@@ -462,6 +469,29 @@ pub trait Store: Send + Sync + 'static {
         after: Option<&'a ApprovalId>,
         limit: u32,
     ) -> BoxFuture<'a, StoreResult<Vec<Approval>>>;
+
+    /// A snapshot, also one that is to go.
+    fn snapshot<'a>(&'a self, id: &'a SnapshotId) -> BoxFuture<'a, StoreResult<Option<Snapshot>>>;
+
+    /// The snapshot of a deployment's workspace.
+    fn snapshot_of<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+    ) -> BoxFuture<'a, StoreResult<Option<Snapshot>>>;
+
+    /// The snapshot that is kept in a sandbox.
+    fn snapshot_in<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, StoreResult<Option<Snapshot>>>;
+
+    /// The snapshots of a tenant that do not go before `now` or then, newest first.
+    fn snapshots<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        now: Timestamp,
+        query: ListQuery<SnapshotId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Snapshot>>>;
+
+    /// Snapshots of all tenants that go at `now` or went before, those that went first before the others; for the engine.
+    fn expired_snapshots(&self, now: Timestamp, limit: u32) -> BoxFuture<'_, StoreResult<Vec<Snapshot>>>;
 
     /// Whether a run of a deployment is unfinished.
     fn has_unfinished_run<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<bool>>;

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use prism_types::{
     ApprovalPolicy, DeploymentId, FeaturesUpdate, InstanceId, McpServer, Patch, Problem, Runtime,
-    SandboxUpdate, SecretRef, TenantId, ThreadId,
+    SandboxUpdate, SecretRef, SnapshotId, TenantId, ThreadId,
 };
 
-use super::{Attempt, Listed, Tell, author::Author, require_match, skills, skills::SkillDraft, with_retries};
+use super::{
+    Attempt, Listed, Tell, author::Author, require_match, skills, skills::SkillDraft, snapshots, with_retries,
+};
 use crate::{
     core::Core,
     domain::{
@@ -34,6 +36,8 @@ pub(crate) struct NewDeployment {
     pub(crate) runtime: Runtime,
     pub(crate) spec: AgentSpec,
     pub(crate) skills: Vec<SkillDraft>,
+    /// What the workspace begins with.
+    pub(crate) snapshot: Option<SnapshotId>,
 }
 
 /// What to change of a deployment; every part was checked by itself.
@@ -61,6 +65,9 @@ pub(crate) async fn create(
     require_variables(&new.spec)?;
     require_credits(core, &principal.tenant_id).await?;
     require_secrets(core, &principal.tenant_id, new.spec.secrets.values()).await?;
+    if let Some(snapshot) = &new.snapshot {
+        snapshots::require_usable(core, principal, snapshot, &new).await?;
+    }
     let now = core.clock.now();
     let id = DeploymentId::generate();
     let skills = skills::resolve(core, &id, new.skills).await?;
@@ -86,6 +93,7 @@ pub(crate) async fn create(
         deployment_id: id.clone(),
         state: InstanceState::Pending,
         restarts: 0,
+        restores: new.snapshot,
         revision: 0,
     };
     let mut commit = Commit::new()
@@ -222,27 +230,35 @@ fn start_again(deployment: &mut Deployment) -> Result<()> {
 }
 
 /// Deletes a deployment: from now on it is not found; its sandbox and rows are removed in the background. With `seen`,
-/// only if it is still that.
+/// only if it is still that. With `retains`, its workspace becomes the snapshot that is answered.
 pub(crate) async fn delete(
     core: &Core,
     author: &Author,
     id: &DeploymentId,
+    retains: bool,
     seen: Option<&Tags>,
-) -> Result<()> {
-    with_retries(|| async {
+) -> Result<Option<SnapshotId>> {
+    let snapshot = with_retries(|| async {
         let mut deployment = get(core, &author.principal, id).await?;
         require_match(seen, deployment.revision)?;
+        let mut commit = Commit::new();
+        let mut snapshot = None;
+        if retains {
+            let retained = snapshots::of(core, &deployment, &spec(core, &deployment).await?)?;
+            snapshot = Some(retained.id.clone());
+            commit = commit.with(Write::InsertSnapshot(retained, limits::SNAPSHOTS));
+        }
         deployment.apply(DeploymentCommand::Delete)?;
-        let commit = Commit::new()
+        let commit = commit
             .with(Write::UpdateDeployment(deployment))
             .with(author.entry(core, Subject::deployment(id)));
         core.store.commit(commit).await?;
-        Ok::<_, Attempt>(())
+        Ok::<_, Attempt>(snapshot)
     })
     .await?;
     core.event_log.close(id);
     core.nudges.deployment(id.clone());
-    Ok(())
+    Ok(snapshot)
 }
 
 /// The specification after a change.

@@ -23,6 +23,7 @@ pub(crate) mod messages;
 pub(crate) mod runs;
 pub(crate) mod secrets;
 pub(crate) mod skills;
+pub(crate) mod snapshots;
 pub(crate) mod tenants;
 pub(crate) mod threads;
 pub(crate) mod tools;

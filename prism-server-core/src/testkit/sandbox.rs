@@ -33,6 +33,7 @@ pub async fn conforms(sandbox: &dyn Sandbox) {
     a_file_is_no_directory_and_a_directory_no_file(sandbox).await;
     unusual_names_are_kept_apart(sandbox).await;
     instances_are_isolated(sandbox).await;
+    a_workspace_is_copied_as_a_whole(sandbox).await;
 }
 
 /// Runs every check of sandboxes that run programs and outlive the gateway, besides those of [`conforms`].
@@ -54,6 +55,46 @@ pub async fn conforms_with_a_program(sandbox: &dyn Sandbox, program: &Program) {
     ensuring_at_the_same_time_starts_one_program(sandbox, program).await;
     a_sandbox_whose_program_ended_is_made_again_with_its_home(sandbox, program).await;
     a_sandbox_can_be_ended_from_outside(sandbox, program).await;
+}
+
+/// A copy of a workspace has what that had and nothing else, and lives on its own; a workspace that is not there is copied
+/// as an empty one. The copy is the workspace of the sandbox that is made afterwards.
+///
+/// # Panics
+/// When the rule does not hold.
+pub async fn a_workspace_is_copied_as_a_whole(sandbox: &dyn Sandbox) {
+    let (from, to, empty) = (instance_id(), instance_id(), instance_id());
+    let copy = async |from: &InstanceId, to: &InstanceId| {
+        sandbox.copy_workspace(from, to).await.expect("a workspace is copied");
+    };
+    let original = ensure_persistent(sandbox, &from).await;
+    let files: [(&str, &[u8]); 3] = [("plan", b"a"), ("deep/er/notes", b"b"), ("deep/empty", b"")];
+    for (name, content) in files {
+        write(&original, name, content).await;
+    }
+    copy(&from, &to).await;
+    write(&original, "plan", b"changed").await;
+    let copied = ensure_persistent(sandbox, &to).await;
+    for (name, content) in files {
+        assert_eq!(read(&copied, name).await.as_deref(), Some(content), "{name} is copied as it was");
+    }
+    write(&copied, "deep/er/more", b"c").await;
+    assert_eq!(read(&original, "deep/er/more").await, None, "the original does not change with the copy");
+
+    remove(sandbox, &to).await;
+    copy(&from, &to).await;
+    copy(&from, &to).await;
+    let copied = ensure_persistent(sandbox, &to).await;
+    assert_eq!(read(&copied, "plan").await.as_deref(), Some(b"changed".as_slice()), "a copy is made anew");
+    assert_eq!(read(&copied, "deep/er/more").await, None, "what was there before is gone");
+
+    remove(sandbox, &to).await;
+    copy(&empty, &to).await;
+    let copied = ensure_persistent(sandbox, &to).await;
+    assert_eq!(read(&copied, "plan").await, None, "what is not there is copied as an empty workspace");
+    for id in [&from, &to] {
+        remove(sandbox, id).await;
+    }
 }
 
 /// A program finds its own variables and those of the sandbox, and none of the gateway's.
@@ -386,6 +427,11 @@ fn path(text: &str) -> WorkspacePath {
 async fn ensure(sandbox: &dyn Sandbox, id: &InstanceId) -> Arc<dyn SandboxInstance> {
     let deployment = DeploymentId::from_suffix(id.suffix()).expect("an id");
     sandbox.ensure(SandboxRequest::new(id.clone(), deployment, false)).await.expect("a sandbox is made")
+}
+
+async fn ensure_persistent(sandbox: &dyn Sandbox, id: &InstanceId) -> Arc<dyn SandboxInstance> {
+    let deployment = DeploymentId::from_suffix(id.suffix()).expect("an id");
+    sandbox.ensure(SandboxRequest::new(id.clone(), deployment, true)).await.expect("a sandbox is made")
 }
 
 async fn start(

@@ -51,6 +51,8 @@ where
     deployments::skills_keep_their_order(make().await).await;
     deployments::skills_are_added_and_removed(make().await).await;
     deployments::instances_are_guarded_by_revisions(make().await).await;
+    deployments::snapshots_are_guarded_by_revisions(make().await).await;
+    deployments::snapshots_are_limited_listed_and_expire(make().await).await;
     deployments::lists_are_filtered_and_without_deleted_ones(make().await).await;
     deployments::the_engine_finds_deployments_by_state(make().await).await;
     deployments::a_purge_leaves_nothing(make().await).await;

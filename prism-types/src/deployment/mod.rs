@@ -5,7 +5,7 @@ mod request;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeploymentId, Failure, ThreadId, Timestamp, macros::setters, open_enum::open_enum};
+use crate::{DeploymentId, Failure, SnapshotId, ThreadId, Timestamp, macros::setters, open_enum::open_enum};
 
 pub use config::{Features, FeaturesUpdate, McpServer, Runtime, Sandbox, SandboxType, SandboxUpdate};
 pub use request::{CreateDeployment, ListDeployments, UpdateDeployment};
@@ -194,14 +194,22 @@ pub struct DeletedDeployment {
     pub deployment_id: DeploymentId,
     /// Always `deleted`.
     pub status: DeletedStatus,
+    /// The snapshot that has its workspace; absent when that was not to be retained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_id: Option<SnapshotId>,
 }
 
 impl DeletedDeployment {
     /// The answer for this deployment.
     pub fn new(deployment_id: DeploymentId) -> Self {
-        Self { deployment_id, status: DeletedStatus::Deleted }
+        Self { deployment_id, status: DeletedStatus::Deleted, snapshot_id: None }
     }
 }
+
+setters!(DeletedDeployment {
+    /// Sets the snapshot that has its workspace.
+    snapshot_id: Option<SnapshotId>,
+});
 
 #[cfg(test)]
 mod tests {

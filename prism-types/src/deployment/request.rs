@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{DeploymentStatus, Features, FeaturesUpdate, McpServer, Runtime, Sandbox, SandboxUpdate};
-use crate::{ApprovalPolicy, Cursor, Patch, SecretRef, Skill, macros::setters};
+use crate::{ApprovalPolicy, Cursor, Patch, SecretRef, Skill, SnapshotId, macros::setters};
 
 /// The body of `POST /v1/deployments`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,10 @@ pub struct CreateDeployment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "ApprovalPolicy"))]
     pub approvals: Option<ApprovalPolicy>,
+    /// The snapshot that the workspace begins with, of an earlier deployment of this customer. Default: an empty workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "SnapshotId"))]
+    pub snapshot_id: Option<SnapshotId>,
 }
 
 impl CreateDeployment {
@@ -76,6 +80,7 @@ impl CreateDeployment {
             secrets: BTreeMap::new(),
             features: Features::default(),
             approvals: None,
+            snapshot_id: None,
         }
     }
 
@@ -110,6 +115,8 @@ setters!(CreateDeployment {
     features: Features,
     /// Sets which tools need the approval of a human.
     approvals?: ApprovalPolicy,
+    /// Sets the snapshot that the workspace begins with.
+    snapshot_id?: SnapshotId,
 });
 
 /// The body of `PATCH /v1/deployments/{deployment_id}`. Changes apply from the next run on.

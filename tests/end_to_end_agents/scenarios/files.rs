@@ -1,8 +1,8 @@
 //! Files that an agent and its users share.
 
-use prism_types::{EventPayload, Features, RunStatus};
+use prism_types::{EventPayload, Features, RunStatus, SnapshotStatus};
 
-use crate::{ground::Ground, kind::Kind};
+use crate::{agent::eventually, ground::Ground, kind::Kind};
 
 const SCRIPT: &str = r#"
 when user contains "work"
@@ -87,5 +87,53 @@ pub(crate) async fn files_outlive_the_agent(kind: Kind) {
         assert_eq!(told.status(), Some(RunStatus::Completed), "{told:#?}");
         assert!(told.results().contains("kept"), "{told:#?}");
     }
+    ground.stop().await;
+}
+
+/// A workspace goes from one agent to another, with everything that an agent can put into it, and leads nowhere else.
+pub(crate) async fn a_workspace_outlives_its_deployment(kind: Kind) {
+    let script = r#"
+when user contains "fill"
+  tool terminal {"command": "mkdir deep && echo 'by the agent' > deep/file && ln -s /etc/passwd link && ln -s .. up && mkfifo pipe && truncate -s 64M hole && echo closed > closed && chmod 000 closed && chmod 750 deep"}
+  then
+  say Filled.
+when user contains "look"
+  tool terminal {"command": "cat deep/file; readlink link up; stat -c '%n %F %a %s %U' deep pipe hole; du hole; chmod 600 closed && cat closed; touch deep/more && echo writable"}
+  then
+  say Looked.
+"#;
+    let ground = Ground::start(kind, script).await;
+    let first = ground.deploy().await;
+    first.files().write("by a user", "x").await.unwrap();
+    assert!(first.ask("fill").await.text().contains("Filled."));
+    let deleted = ground.client().deployments().delete(&first.id).retain_filesystem(true).await.unwrap();
+    let snapshot = deleted.snapshot_id.clone().unwrap();
+    let snapshots = ground.client().snapshots();
+    eventually("the workspace is kept", async || {
+        let status = snapshots.get(&snapshot).await.unwrap().status.clone();
+        if status == SnapshotStatus::Ready { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await;
+
+    let second = ground.deploy_request(ground.request().snapshot_id(snapshot.clone())).await;
+    assert_eq!(second.files().read("by a user").await.unwrap().text().await.unwrap(), "x");
+    let text = second.ask("look").await.results();
+    for wanted in [
+        "by the agent",
+        "/etc/passwd",
+        "..",
+        "deep directory 750",
+        "pipe fifo",
+        "hole regular file",
+        "67108864",
+        "closed",
+        "writable",
+    ] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    assert!(text.contains("0\\thole"), "a hole stays one: {text}");
+    let link = second.files().read("link").await.unwrap_err();
+    assert_eq!(link.status(), Some(400), "{link}");
+    snapshots.delete(&snapshot).await.unwrap();
     ground.stop().await;
 }

@@ -5,6 +5,7 @@
 //! conformance suite; nothing survives the process.
 
 mod automations;
+mod snapshots;
 mod state;
 mod webhooks;
 
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::FutureExt as _;
 use prism_types::{
     ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, InstanceId, MemoryId,
-    RunId, SecretRef, TenantId, ThreadId, Timestamp, WebhookId,
+    RunId, SecretRef, SnapshotId, TenantId, ThreadId, Timestamp, WebhookId,
 };
 
 use self::state::State;
@@ -33,6 +34,7 @@ use crate::{
         run::{Run, RunState},
         secret::SealedSecret,
         skill::SkillRecord,
+        snapshot::Snapshot,
         tenant::{ApiKey, Tenant},
         thread::{ForgottenThread, Thread},
         webhook::{Webhook, WebhookState, delivery::Delivery},
@@ -180,6 +182,43 @@ impl Store for MemoryStore {
 
     fn instance<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, StoreResult<Option<Instance>>> {
         self.read(|state| state.instances.get(id).cloned())
+    }
+
+    fn snapshot<'a>(&'a self, id: &'a SnapshotId) -> BoxFuture<'a, StoreResult<Option<Snapshot>>> {
+        self.read(|state| state.snapshots.get(id).cloned())
+    }
+
+    fn snapshot_of<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+    ) -> BoxFuture<'a, StoreResult<Option<Snapshot>>> {
+        self.read(|state| {
+            state.snapshots.values().find(|snapshot| snapshot.deployment_id == *deployment).cloned()
+        })
+    }
+
+    fn snapshot_in<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, StoreResult<Option<Snapshot>>> {
+        self.read(|state| {
+            state.snapshots.values().find(|snapshot| snapshot.instance_id == *instance).cloned()
+        })
+    }
+
+    fn snapshots<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        now: Timestamp,
+        query: ListQuery<SnapshotId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Snapshot>>> {
+        self.read(|state| {
+            let snapshots = state.snapshots.values();
+            let shown =
+                snapshots.filter(|snapshot| snapshot.tenant_id == *tenant && snapshot.expires_at > now);
+            page(shown, |snapshot| &snapshot.id, &query)
+        })
+    }
+
+    fn expired_snapshots(&self, now: Timestamp, limit: u32) -> BoxFuture<'_, StoreResult<Vec<Snapshot>>> {
+        self.read(|state| state.expired_snapshots(now, limit))
     }
 
     fn thread<'a>(&'a self, id: &'a ThreadId) -> BoxFuture<'a, StoreResult<Option<Thread>>> {

@@ -44,6 +44,7 @@ mod equivalence {
             memory::{Memory, MemorySet},
             run::{Run, RunState},
             skill::SkillRecord,
+            snapshot::{Snapshot, SnapshotState},
             tenant::{ApiKey, Metered, Tenant},
             webhook::{
                 PreviousSecret, Webhook, WebhookState,
@@ -60,7 +61,7 @@ mod equivalence {
     /// A write of each kind, made of small numbers.
     fn write() -> impl Strategy<Value = Write> {
         // A purge takes away what the others work on, so it is rare.
-        let kind = prop_oneof![60 => 0..47_u32, 1 => Just(47)];
+        let kind = prop_oneof![60 => 0..50_u32, 1 => Just(50)];
         (kind, 0..IDS, 0..IDS, 0..4_u32, any::<bool>()).prop_map(|(kind, a, b, number, flag)| {
             let revision = u64::from(number % 2);
             let text = flag.then(|| format!("text {number}"));
@@ -72,7 +73,8 @@ mod equivalence {
             let deployment =
                 Deployment { state, customer_id, error: failure.clone(), revision, ..deployment(b, a) };
             let state = InstanceState::ALL[number as usize];
-            let instance = Instance { state, restarts: number, revision, ..instance(b, a) };
+            let restores = flag.then(|| id("snap_", b));
+            let instance = Instance { state, restarts: number, restores, revision, ..instance(b, a) };
             let state = RunState::ALL[number as usize];
             let usage = Usage::default().input_tokens(large);
             let (checkpoint, error) = (text.clone(), failure.clone());
@@ -179,6 +181,17 @@ mod equivalence {
                 45 if flag => Write::TrimDreams(id("dep_", b), number % 3),
                 45 => Write::PutQuiet(quiet(b, a)),
                 46 => Write::DeleteQuiet(id("dep_", b), id("run_", a)),
+                47 => Write::InsertSnapshot(
+                    Snapshot { instance_id: id("ins_", b), expires_at: at(number), ..snapshot(b, a) },
+                    2,
+                ),
+                48 => Write::UpdateSnapshot(Snapshot {
+                    state: SnapshotState::ALL[number as usize % 2],
+                    expires_at: at(b),
+                    revision,
+                    ..snapshot(b, a)
+                }),
+                49 => Write::DeleteSnapshot(id("snap_", a)),
                 _ => Write::PurgeDeployment(id("dep_", a)),
             }
         })
@@ -217,6 +230,11 @@ mod equivalence {
                 store.spec(&deployment, 1),
                 store.skills(&deployment),
                 store.instance(&id("ins_", number)),
+                store.snapshot(&id("snap_", number)),
+                store.snapshot_of(&deployment),
+                store.snapshot_in(&id("ins_", number)),
+                store.snapshots(&tenant, at(1), ListQuery { before: None, limit: 2 }),
+                store.expired_snapshots(at(number), 2),
                 store.thread(&thread),
                 store.threads(&deployment, ListQuery { before: Some(id("thr_", 2)), limit: 9 }),
                 store.messages(&thread, 1, 9),

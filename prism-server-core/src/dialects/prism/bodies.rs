@@ -39,6 +39,7 @@ pub(super) fn create_deployment(body: &Value, default_sandbox: &SandboxType) -> 
             "secrets",
             "features",
             "approvals",
+            "snapshot_id",
         ])?;
         let customer_id = object.required("customer_id", |node| node.label(1..=LABEL));
         let name = object.required("name", |node| node.label(1..=LABEL));
@@ -51,6 +52,9 @@ pub(super) fn create_deployment(body: &Value, default_sandbox: &SandboxType) -> 
         let secrets = object.optional("secrets", |node| secrets(node, secret_ref));
         let features = object.optional("features", features);
         let approvals = object.optional("approvals", approvals);
+        let snapshot = object.optional("snapshot_id", |node| {
+            node.parse(|text| text.parse().map_err(|_| "must be the id of a snapshot".to_owned()))
+        });
         Some(NewDeployment {
             customer_id: customer_id?,
             name: name?,
@@ -66,6 +70,7 @@ pub(super) fn create_deployment(body: &Value, default_sandbox: &SandboxType) -> 
                 approvals: approvals.unwrap_or_default(),
             },
             skills: skills.unwrap_or_default(),
+            snapshot,
         })
     })
 }

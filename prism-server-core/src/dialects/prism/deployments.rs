@@ -85,22 +85,18 @@ pub(super) async fn delete(
     let id = deployment_id(&id)?;
     deployments::get(&core, change.principal(), &id).await?;
     let mut query = Query::parse(change.parts.uri.query());
-    query.read("retain_filesystem", |text| match text {
-        "false" => Ok(()),
-        "true" => {
-            Err("cannot be `true` on this server yet: it keeps no workspaces of deleted deployments"
-                .to_owned())
-        }
+    let retains = query.read("retain_filesystem", |text| match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
         _ => Err("must be `true` or `false`".to_owned()),
     });
     query.finish()?;
-    let seen = if_match(change.headers())?;
+    let (retains, seen) = (retains.unwrap_or_default(), if_match(change.headers())?);
     let deleted = DeletedDeployment::new(id.clone());
-    let work = change.carry_out(&core, |core, author| async move {
-        deployments::delete(&core, &author, &id, seen.as_ref()).await
+    let work = change.carry_out(&core, move |core, author| async move {
+        deployments::delete(&core, &author, &id, retains, seen.as_ref()).await
     });
-    work.await?;
-    Ok(Json(deleted))
+    Ok(Json(deleted.snapshot_id(work.await?)))
 }
 
 /// A deployment with its entity tag.

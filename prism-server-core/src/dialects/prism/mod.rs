@@ -23,6 +23,7 @@ mod operations;
 mod raw_bodies;
 mod runs;
 mod skills;
+mod snapshots;
 mod threads;
 mod tools;
 mod webhooks;
@@ -137,6 +138,9 @@ fn handler(operation: &Operation) -> MethodRouter<Arc<Core>> {
         "get_memory" => get(memories::get),
         "update_memory" => patch(memories::update),
         "delete_memory" => delete(memories::delete),
+        "list_snapshots" => get(snapshots::list),
+        "get_snapshot" => get(snapshots::get),
+        "delete_snapshot" => delete(snapshots::delete),
         "list_dreams" => get(dreams::list),
         "start_dream" => post(dreams::start),
         "get_dream" => get(dreams::get),

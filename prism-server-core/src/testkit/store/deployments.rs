@@ -8,7 +8,7 @@ use super::{
     commit, is_conflict, is_missing,
     records::{
         approval, at, deployment, dream, event, forgotten_thread, id, instance, memory, memory_set, message,
-        quiet, run, skill, spec, tenant, thread, whole_deployment,
+        quiet, run, skill, snapshot, spec, tenant, thread, whole_deployment,
     },
 };
 use crate::{
@@ -17,8 +17,9 @@ use crate::{
         deployment::{AgentSpec, Deployment, DeploymentState},
         instance::{Instance, InstanceState},
         skill::{SkillRecord, SkillState},
+        snapshot::{Snapshot, SnapshotState},
     },
-    ports::{DeploymentFilter, ListQuery, Store, Write},
+    ports::{DeploymentFilter, ListQuery, Store, StoreError, Write},
 };
 
 /// An update needs the revision that is stored and raises it; a missing deployment is not a stale one.
@@ -157,6 +158,68 @@ pub async fn instances_are_guarded_by_revisions(store: Arc<dyn Store>) {
     assert_eq!(store.instance(&kept.id).await.unwrap(), Some(kept));
     is_conflict(commit(store, [Write::UpdateInstance(running)]).await, "instance");
     is_missing(commit(store, [Write::UpdateInstance(instance(1, 9))]).await, "instance");
+}
+
+/// An update of a snapshot needs the revision that is stored, and changes its state and when it goes. It outlives its
+/// deployment, of which it is the only one.
+pub async fn snapshots_are_guarded_by_revisions(store: Arc<dyn Store>) {
+    let store = store.as_ref();
+    let insert = |snapshot| commit(store, [Write::InsertSnapshot(snapshot, 9)]);
+    commit(store, [Write::InsertDeployment(deployment(1, 1))]).await.unwrap();
+    insert(snapshot(1, 1)).await.unwrap();
+    for other in [
+        snapshot(1, 1),
+        Snapshot { id: id("snap_", 2), instance_id: id("ins_", 2), ..snapshot(1, 1) },
+        Snapshot { id: id("snap_", 2), deployment_id: id("dep_", 2), ..snapshot(1, 1) },
+    ] {
+        is_conflict(insert(other).await, "snapshot");
+    }
+    let changed = Snapshot {
+        state: SnapshotState::Ready,
+        expires_at: at(99),
+        customer_id: "cus_2".to_owned(),
+        ..snapshot(1, 1)
+    };
+    commit(store, [Write::UpdateSnapshot(changed.clone())]).await.unwrap();
+    is_conflict(commit(store, [Write::UpdateSnapshot(changed.clone())]).await, "snapshot");
+    is_missing(commit(store, [Write::UpdateSnapshot(snapshot(1, 9))]).await, "snapshot");
+    commit(store, [Write::PurgeDeployment(id("dep_", 1))]).await.unwrap();
+    let kept = Some(Snapshot { revision: 1, customer_id: snapshot(1, 1).customer_id, ..changed });
+    assert_eq!(store.snapshot(&id("snap_", 1)).await.unwrap(), kept);
+    assert_eq!(store.snapshot_of(&id("dep_", 1)).await.unwrap(), kept);
+    assert_eq!(store.snapshot_in(&id("ins_", 1)).await.unwrap(), kept);
+    for _ in 0..2 {
+        commit(store, [Write::DeleteSnapshot(id("snap_", 1))]).await.unwrap();
+        assert_eq!(store.snapshot(&id("snap_", 1)).await.unwrap(), None);
+    }
+}
+
+/// A tenant has as many snapshots as there may be; its list leaves out those that are to go, and the engine finds them.
+pub async fn snapshots_are_limited_listed_and_expire(store: Arc<dyn Store>) {
+    let store = store.as_ref();
+    let insert = |snapshot| commit(store, [Write::InsertSnapshot(snapshot, 3)]);
+    for number in 1..=3 {
+        insert(snapshot(1, number)).await.unwrap();
+    }
+    let full = insert(snapshot(1, 4)).await;
+    assert!(matches!(full, Err(StoreError::Full("snapshots"))), "{full:?}");
+    insert(snapshot(2, 5)).await.unwrap();
+    let listed = async |now, before: Option<u32>, limit| {
+        let query = ListQuery { before: before.map(|number| id("snap_", number)), limit };
+        store.snapshots(&id("ten_", 1), at(now), query).await.unwrap()
+    };
+    assert_eq!(listed(0, None, 2).await, [snapshot(1, 3), snapshot(1, 2)]);
+    assert_eq!(listed(0, Some(2), 9).await, [snapshot(1, 1)]);
+    assert_eq!(listed(12, None, 9).await, [snapshot(1, 3)], "it goes at its instant");
+    assert_eq!(store.expired_snapshots(at(10), 9).await.unwrap(), []);
+    assert_eq!(store.expired_snapshots(at(12), 9).await.unwrap(), [snapshot(1, 1), snapshot(1, 2)]);
+    let first = Snapshot { expires_at: at(2), ..snapshot(2, 5) };
+    commit(store, [Write::UpdateSnapshot(first.clone())]).await.unwrap();
+    let first = Snapshot { revision: 1, ..first };
+    assert_eq!(store.expired_snapshots(at(12), 2).await.unwrap(), [first, snapshot(1, 1)]);
+    // One that has gone makes room.
+    commit(store, [Write::DeleteSnapshot(id("snap_", 1))]).await.unwrap();
+    insert(snapshot(1, 4)).await.unwrap();
 }
 
 /// Lists are of one tenant, newest first, filtered, and never show a deleted deployment.

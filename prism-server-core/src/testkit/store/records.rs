@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use prism_types::{
     ApprovalPolicy, Attachment, AttachmentType, DreamTrigger, Features, McpServer, MemorySource, MessageRole,
-    RunKind, Runtime, Sandbox, SkillSource, Timestamp, Usage, WebhookEventType,
+    RunKind, Runtime, Sandbox, SandboxType, SkillSource, Timestamp, Usage, WebhookEventType,
 };
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
         run::{Run, RunState},
         secret::SealedSecret,
         skill::{SkillRecord, SkillState},
+        snapshot::{Snapshot, SnapshotState},
         tenant::{ApiKey, Scopes, Tenant},
         thread::{ForgottenThread, Thread},
         tool::ToolName,
@@ -161,6 +162,24 @@ pub fn instance(deployment: u32, number: u32) -> Instance {
         deployment_id: id("dep_", deployment),
         state: InstanceState::Pending,
         restarts: 0,
+        restores: None,
+        revision: 0,
+    }
+}
+
+/// A snapshot of a deployment of a tenant.
+pub fn snapshot(tenant: u32, number: u32) -> Snapshot {
+    Snapshot {
+        id: id("snap_", number),
+        tenant_id: id("ten_", tenant),
+        deployment_id: id("dep_", number),
+        customer_id: "cus_1".to_owned(),
+        name: "Agent".to_owned(),
+        instance_id: id("ins_", number),
+        sandbox: SandboxType::Process,
+        state: SnapshotState::Creating,
+        created_at: at(number),
+        expires_at: at(number + 10),
         revision: 0,
     }
 }

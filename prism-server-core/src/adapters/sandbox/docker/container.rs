@@ -32,6 +32,8 @@ pub(super) const USER: u64 = 10001;
 /// Where the workspace is in a container.
 pub(super) const WORKSPACE: &str = "/workspace";
 const HOME: &str = "/home/agent";
+/// Where the workspace is that is copied.
+const SOURCE: &str = "/source";
 const FILES: &str = "/prism";
 /// In two parts, for no file of the project names this directory of the machine it is made on.
 const TEMPORARY: &str = concat!("/", "tmp");
@@ -79,9 +81,46 @@ pub(super) fn keeper_specification(owner: &str, image: &str, id: &InstanceId) ->
     }
 }
 
+/// The name of the container that copies a workspace into another.
+pub(super) fn copier(to: &InstanceId) -> String {
+    format!("prism-{to}-copy")
+}
+
+/// What the engine is told of that container: it has both workspaces and nothing else, and ends once it is done. It may
+/// read what its owner may not, and keeps owners as they are.
+pub(super) fn copier_specification(
+    owner: &str,
+    image: &str,
+    from: &InstanceId,
+    to: &InstanceId,
+) -> ContainerCreateBody {
+    let source = Mount { read_only: Some(true), ..volume(workspace_volume(from), SOURCE) };
+    let rights = ["CHOWN", "DAC_OVERRIDE", "FOWNER"];
+    ContainerCreateBody {
+        entrypoint: Some(vec!["/bin/cp".to_owned()]),
+        cmd: Some(["-a", "--sparse=auto", "--", "/source/.", WORKSPACE].map(str::to_owned).into()),
+        user: Some("0:0".to_owned()),
+        host_config: Some(HostConfig {
+            mounts: Some(vec![source, volume(workspace_volume(to), WORKSPACE)]),
+            cap_add: Some(rights.map(str::to_owned).into()),
+            auto_remove: None,
+            memory: Some(signed(KEEPER_MEMORY)),
+            memory_swap: Some(signed(KEEPER_MEMORY)),
+            pids_limit: Some(64),
+            ..confined()
+        }),
+        ..keeper_specification(owner, image, to)
+    }
+}
+
 /// User and group, as the engine takes them.
 pub(super) fn user() -> String {
     format!("{USER}:{USER}")
+}
+
+/// What a volume of no deployment is labelled with.
+pub(super) fn volume_labels(owner: &str, id: &InstanceId) -> HashMap<String, String> {
+    [(OWNER, owner), (INSTANCE, id.as_str())].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 /// What the container and its volumes are labelled with.

@@ -31,7 +31,8 @@
 //! The container is named `prism-<instance>`; its volumes end in `-home` and `-workspace`. Labels tell the
 //! gateways of one engine apart. A container whose program has ended is made again from the image, with its
 //! home, and with its workspace when that is persistent. They all outlive the gateway. While a container is dead,
-//! another one, whose name ends in `-files`, can stand for it: users of the agent reach the workspace through it.
+//! another one, whose name ends in `-files`, can stand for it: users of the agent reach the workspace through it. One whose
+//! name ends in `-copy` copies a workspace.
 //!
 //! The engine has to be on the gateway's machine: it mounts the directory of the program's files, which must
 //! stay the same directory for as long as the container lives, and what is in it must be readable, and its
@@ -205,6 +206,11 @@ impl DockerSandbox {
         Ok(self.engine.start(&container::name(&request.instance_id), specification).await?)
     }
 
+    /// The image of containers in which no agent runs, for which any will do.
+    fn any_image(&self) -> &str {
+        self.images.values().next().map_or("", String::as_str)
+    }
+
     /// Removes the container that stands for a dead one.
     async fn remove_keeper(&self, id: &InstanceId) -> Result<(), SandboxError> {
         match self.engine.container(&container::keeper(id)).await? {
@@ -273,12 +279,34 @@ impl Sandbox for DockerSandbox {
         id: &'a InstanceId,
     ) -> BoxFuture<'a, Result<Option<Arc<dyn Workspace>>, SandboxError>> {
         async move {
-            // Where nothing runs, any image will do.
-            let image = self.images.values().next().cloned().unwrap_or_default();
+            let image = self.any_image().to_owned();
             let (engine, turns, owner) = (self.engine.clone(), self.turns.clone(), self.owner.clone());
             let workspace = DockerWorkspace { engine, turns, owner, image, id: id.clone() };
             let is_there = workspace.is_there().await?;
             Ok(is_there.then(|| Arc::new(workspace) as Arc<dyn Workspace>))
+        }
+        .boxed()
+    }
+
+    fn copy_workspace<'a>(
+        &'a self,
+        from: &'a InstanceId,
+        to: &'a InstanceId,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        async move {
+            let turn = self.turns.of(to);
+            let _turn = turn.lock().await;
+            let (source, copy) = (container::workspace_volume(from), container::workspace_volume(to));
+            self.engine.remove_container(&container::copier(to)).await?;
+            self.remove_keeper(to).await?;
+            self.engine.remove_volume(&self.owner, &copy).await?;
+            let owner = self.engine.make_volume(&copy, container::volume_labels(&self.owner, to)).await?;
+            self.check_owner(&copy, owner.as_deref())?;
+            if !self.engine.has_volume(&self.owner, &source).await? {
+                return Ok(());
+            }
+            let specification = container::copier_specification(&self.owner, self.any_image(), from, to);
+            self.engine.run("copy the workspace", &container::copier(to), specification).await
         }
         .boxed()
     }
@@ -288,6 +316,7 @@ impl Sandbox for DockerSandbox {
             let turn = self.turns.of(id);
             let _turn = turn.lock().await;
             self.remove_keeper(id).await?;
+            self.engine.remove_container(&container::copier(id)).await?;
             let found = self.engine.container(&container::name(id)).await?;
             if let Some(found) = found.filter(|found| found.owner.as_ref() == Some(&self.owner)) {
                 self.removals.note(found.id.clone());

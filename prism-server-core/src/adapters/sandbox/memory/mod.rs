@@ -85,6 +85,23 @@ impl Sandbox for MemorySandbox {
         .boxed()
     }
 
+    fn copy_workspace<'a>(
+        &'a self,
+        from: &'a InstanceId,
+        to: &'a InstanceId,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        async move {
+            let mut instances = lock(&self.instances);
+            let copied = instances.get(from).and_then(|from| lock(&from.workspace).clone());
+            let copy = MemoryInstance::with(to.clone(), copied.unwrap_or_default());
+            if let Some(before) = instances.insert(to.clone(), Arc::new(copy)) {
+                *lock(&before.workspace) = None;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), SandboxError>> {
         async move {
             let removed = lock(&self.instances).remove(id);
@@ -106,7 +123,11 @@ struct MemoryInstance {
 
 impl MemoryInstance {
     fn new(id: InstanceId) -> Self {
-        Self { id, workspace: Arc::new(Mutex::new(Some(Workspace::default()))) }
+        Self::with(id, Workspace::default())
+    }
+
+    fn with(id: InstanceId, workspace: Workspace) -> Self {
+        Self { id, workspace: Arc::new(Mutex::new(Some(workspace))) }
     }
 
     fn with_workspace<'a, T>(
@@ -142,7 +163,7 @@ impl SandboxInstance for MemoryInstance {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Workspace {
     files: BTreeMap<String, MemoryFile>,
     /// The bytes of all files.

@@ -76,12 +76,14 @@ fn interpreter<'a>(settings: &'a Settings, program: &Program) -> Result<&'a Path
     }
 }
 
-fn tool(name: &str) -> Result<PathBuf, SandboxError> {
+pub(super) fn tool(name: &str) -> Result<PathBuf, SandboxError> {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(SYSTEM_PATH).chain(env::split_paths(&path));
     let mut candidates = directories.filter(|directory| directory.is_absolute()).map(|path| path.join(name));
     candidates.find(|path| path.is_file()).ok_or_else(|| {
-        let text = format!("sandboxes of type `process` need the command `{name}`: install util-linux");
+        let text = format!(
+            "sandboxes of type `process` need the command `{name}`: install util-linux and coreutils"
+        );
         SandboxError::Unavailable(text)
     })
 }

@@ -29,7 +29,7 @@
 //!
 //! # What it needs
 //!
-//! Linux 5.6, `/proc`, the commands `setsid` and `prlimit` of util-linux, and a tokio runtime with I/O and time.
+//! Linux 5.6, `/proc`, the commands `setsid` and `prlimit` of util-linux, `cp` and `chmod` of coreutils, and a tokio runtime with I/O and time.
 //! A service manager that ends all processes of the gateway's service ends the agents too (systemd does not with
 //! `KillMode=process`). Agents that end so, or with the machine, are started again by `ensure`.
 //!
@@ -40,6 +40,7 @@
 //! and what is written within that second. While no gateway runs, only the limit of a file's size holds. What is
 //! written in the moment of that change can be lost.
 
+mod copy;
 mod files;
 mod folder;
 mod instance;
@@ -232,6 +233,15 @@ impl ProcessSandbox {
         folder.remove()
     }
 
+    fn copy_now(&self, from: &InstanceId, to: &InstanceId) -> Result<(), SandboxError> {
+        let (from, to) = (self.folder(from), self.folder(to));
+        to.prepare(false)?;
+        match from.open_workspace()? {
+            Some(workspace) => copy::copy(workspace, &to),
+            None => Ok(()),
+        }
+    }
+
     fn ids(&self) -> Result<Vec<InstanceId>, SandboxError> {
         let directory = &self.settings.directory;
         let listed = match fs::read_dir(directory) {
@@ -282,6 +292,15 @@ impl Sandbox for ProcessSandbox {
             Ok(is_there.then(|| Arc::new(ProcessWorkspace(folder)) as Arc<dyn Workspace>))
         })
         .boxed()
+    }
+
+    fn copy_workspace<'a>(
+        &'a self,
+        from: &'a InstanceId,
+        to: &'a InstanceId,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        let (from, copy) = (from.clone(), to.clone());
+        self.exclusively(to, move |sandbox| sandbox.copy_now(&from, &copy))
     }
 
     fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), SandboxError>> {

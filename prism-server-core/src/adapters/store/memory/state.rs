@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use prism_types::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, InstanceId,
-    MemoryId, RunId, SecretRef, SkillId, TenantId, ThreadId, Timestamp, WebhookId,
+    MemoryId, RunId, SecretRef, SkillId, SnapshotId, TenantId, ThreadId, Timestamp, WebhookId,
 };
 
 use super::{
@@ -29,6 +29,7 @@ use crate::{
         run::{Run, RunState},
         secret::SealedSecret,
         skill::SkillRecord,
+        snapshot::Snapshot,
         tenant::{ApiKey, Metered, Tenant},
         thread::{ForgottenThread, Thread},
         webhook::Webhook,
@@ -49,6 +50,7 @@ pub(super) struct State {
     /// By deployment and place in its order.
     pub(super) skills: BTreeMap<(DeploymentId, usize), SkillRecord>,
     pub(super) instances: BTreeMap<InstanceId, Instance>,
+    pub(super) snapshots: BTreeMap<SnapshotId, Snapshot>,
     pub(super) threads: BTreeMap<ThreadId, Thread>,
     pub(super) messages: BTreeMap<(ThreadId, u64), Message>,
     pub(super) runs: BTreeMap<RunId, Run>,
@@ -211,6 +213,12 @@ impl Change<'_> {
             Write::SetThreadTitle(id, title) => {
                 let thread = self.thread(&id)?;
                 self.put(|state| &mut state.threads, id, Thread { title, ..thread });
+                Ok(())
+            }
+            Write::InsertSnapshot(snapshot, most) => self.insert_snapshot(snapshot, most),
+            Write::UpdateSnapshot(snapshot) => self.update_snapshot(snapshot),
+            Write::DeleteSnapshot(id) => {
+                self.remove(|state| &mut state.snapshots, &id);
                 Ok(())
             }
             Write::DeleteThread(id) => self.delete_thread(&id),

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_webhooks.sql"),
     include_str!("migrations/0007_tools.sql"),
     include_str!("migrations/0008_memories.sql"),
+    include_str!("migrations/0009_snapshots.sql"),
 ];
 
 /// Brings the schema up to date. All missing migrations are one transaction, which is taken before the version

@@ -41,7 +41,7 @@ use std::{path::Path, sync::Arc};
 use futures::FutureExt as _;
 use prism_types::{
     ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, InstanceId, MemoryId,
-    RunId, SecretRef, TenantId, ThreadId, Timestamp, WebhookId,
+    RunId, SecretRef, SnapshotId, TenantId, ThreadId, Timestamp, WebhookId,
 };
 use rusqlite::params;
 
@@ -62,6 +62,7 @@ use crate::{
         run::Run,
         secret::SealedSecret,
         skill::SkillRecord,
+        snapshot::Snapshot,
         tenant::{ApiKey, Tenant},
         thread::{ForgottenThread, Thread},
         webhook::{
@@ -237,6 +238,40 @@ impl Store for SqliteStore {
 
     fn instance<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, StoreResult<Option<Instance>>> {
         self.point(|connection| rows::one(connection, queries::INSTANCE, params![id.as_str()]))
+    }
+
+    fn snapshot<'a>(&'a self, id: &'a SnapshotId) -> BoxFuture<'a, StoreResult<Option<Snapshot>>> {
+        self.point(|connection| rows::one(connection, queries::SNAPSHOT, params![id.as_str()]))
+    }
+
+    fn snapshot_of<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+    ) -> BoxFuture<'a, StoreResult<Option<Snapshot>>> {
+        self.point(|connection| rows::one(connection, queries::SNAPSHOT_OF, params![deployment.as_str()]))
+    }
+
+    fn snapshot_in<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, StoreResult<Option<Snapshot>>> {
+        self.point(|connection| rows::one(connection, queries::SNAPSHOT_IN, params![instance.as_str()]))
+    }
+
+    fn snapshots<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        now: Timestamp,
+        query: ListQuery<SnapshotId>,
+    ) -> BoxFuture<'a, StoreResult<Vec<Snapshot>>> {
+        let tenant = tenant.clone();
+        self.scan(move |connection| {
+            let page = params![tenant.as_str(), upper(&query), query.limit, now.as_millis()];
+            rows::all(connection, queries::SNAPSHOTS, page)
+        })
+    }
+
+    fn expired_snapshots(&self, now: Timestamp, limit: u32) -> BoxFuture<'_, StoreResult<Vec<Snapshot>>> {
+        self.scan(move |connection| {
+            rows::all(connection, queries::EXPIRED_SNAPSHOTS, params![now.as_millis(), limit])
+        })
     }
 
     fn thread<'a>(&'a self, id: &'a ThreadId) -> BoxFuture<'a, StoreResult<Option<Thread>>> {

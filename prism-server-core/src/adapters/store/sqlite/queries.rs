@@ -25,7 +25,11 @@ macro_rules! columns {
         "id, deployment_id, name, source, location, state, description, content, error, created_at, revision"
     };
     (instances) => {
-        "id, deployment_id, state, restarts, revision"
+        "id, deployment_id, state, restarts, restores, revision"
+    };
+    (snapshots) => {
+        "id, tenant_id, deployment_id, customer_id, name, instance_id, sandbox, state, created_at, expires_at, \
+         revision"
     };
     (threads) => {
         "id, deployment_id, title, message_count, last_activity_at, created_at"
@@ -122,6 +126,11 @@ queries! {
     SPEC: specs "WHERE deployment_id = ?1 AND version = ?2";
     SKILLS: skills "WHERE deployment_id = ?1 ORDER BY position";
     INSTANCE: instances "WHERE id = ?1";
+    SNAPSHOT: snapshots "WHERE id = ?1";
+    SNAPSHOT_OF: snapshots "WHERE deployment_id = ?1";
+    SNAPSHOT_IN: snapshots "WHERE instance_id = ?1";
+    SNAPSHOTS: snapshots "WHERE tenant_id = ?1 AND id < ?2 AND expires_at > ?4 ORDER BY id DESC LIMIT ?3";
+    EXPIRED_SNAPSHOTS: snapshots "WHERE expires_at <= ?1 ORDER BY expires_at, id LIMIT ?2";
     THREAD: threads "WHERE id = ?1";
     THREADS: threads "WHERE deployment_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
     MESSAGES: messages "WHERE thread_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
@@ -248,6 +257,8 @@ mod tests {
             (APPROVALS, "approvals_of_deployment (deployment_id=? AND id<?)"),
             (PENDING_APPROVALS, "approvals_pending (deployment_id=? AND id<?)"),
             (ALL_PENDING_APPROVALS, "all_approvals_pending (id>?)"),
+            (SNAPSHOTS, "snapshots_of_tenant (tenant_id=? AND id<?)"),
+            (EXPIRED_SNAPSHOTS, "snapshots_expiring (expires_at<?)"),
             (UNFINISHED_RUN_OF_DEPLOYMENT, "runs_unfinished_of_deployment (deployment_id=?)"),
             (FORGOTTEN_THREADS_OF, "forgotten_threads_of_deployment (deployment_id=?)"),
             (MEMORY_SETS_OUT_OF_STEP, "memory_sets_out_of_step (deployment_id>?)"),

@@ -25,6 +25,7 @@ use crate::{
         run::{Run, RunState},
         secret::SealedSecret,
         skill::{SkillRecord, SkillState},
+        snapshot::{Snapshot, SnapshotState},
         tenant::{ApiKey, Scopes, Tenant},
         thread::{ForgottenThread, Thread},
         webhook::{
@@ -313,7 +314,28 @@ impl Record for Instance {
             deployment_id: columns.parsed(1)?,
             state: columns.word(2, InstanceState::parse)?,
             restarts: columns.number(3)?,
-            revision: columns.number(4)?,
+            restores: columns.parsed_or_null(4)?,
+            revision: columns.number(5)?,
+        })
+    }
+}
+
+impl Record for Snapshot {
+    const TABLE: &'static str = "snapshots";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        Ok(Self {
+            id: columns.parsed(0)?,
+            tenant_id: columns.parsed(1)?,
+            deployment_id: columns.parsed(2)?,
+            customer_id: columns.get(3)?,
+            name: columns.get(4)?,
+            instance_id: columns.parsed(5)?,
+            sandbox: columns.parsed(6)?,
+            state: columns.word(7, SnapshotState::parse)?,
+            created_at: columns.instant(8)?,
+            expires_at: columns.instant(9)?,
+            revision: columns.number(10)?,
         })
     }
 }

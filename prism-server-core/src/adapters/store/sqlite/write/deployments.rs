@@ -1,6 +1,6 @@
 //! Deployments, their specifications and instances.
 
-use prism_types::DeploymentId;
+use prism_types::{DeploymentId, SnapshotId};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -94,10 +94,12 @@ pub(super) fn insert_spec(
 
 pub(super) fn insert_instance(connection: &Connection, instance: &Instance) -> StoreResult<()> {
     let revision = storable(instance.revision, "instances.revision")?;
+    let restores = instance.restores.as_ref().map(SnapshotId::as_str);
     let inserted = run_insert(
         connection,
         "instance",
-        "INSERT INTO instances (id, deployment_id, state, restarts, revision) SELECT ?1, ?2, ?3, ?4, ?5
+        "INSERT INTO instances (id, deployment_id, state, restarts, revision, restores)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6
          WHERE EXISTS (SELECT 1 FROM heads WHERE deployment_id = ?2)",
         params![
             instance.id.as_str(),
@@ -105,6 +107,7 @@ pub(super) fn insert_instance(connection: &Connection, instance: &Instance) -> S
             instance.state.as_str(),
             instance.restarts,
             revision,
+            restores,
         ],
     )?;
     existed("deployment", inserted)
@@ -112,12 +115,13 @@ pub(super) fn insert_instance(connection: &Connection, instance: &Instance) -> S
 
 pub(super) fn update_instance(connection: &Connection, instance: &Instance) -> StoreResult<()> {
     let revision = storable(instance.revision, "instances.revision")?;
+    let restores = instance.restores.as_ref().map(SnapshotId::as_str);
     run_update(
         connection,
         "instance",
-        "UPDATE instances SET state = ?3, restarts = ?4, revision = revision + 1
+        "UPDATE instances SET state = ?3, restarts = ?4, restores = ?5, revision = revision + 1
          WHERE id = ?1 AND revision = ?2",
-        params![instance.id.as_str(), revision, instance.state.as_str(), instance.restarts],
+        params![instance.id.as_str(), revision, instance.state.as_str(), instance.restarts, restores],
         ("SELECT 1 FROM instances WHERE id = ?1", instance.id.as_str()),
     )
 }

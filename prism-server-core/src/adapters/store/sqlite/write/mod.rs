@@ -9,6 +9,7 @@ mod conversations;
 mod deployments;
 mod memories;
 mod skills;
+mod snapshots;
 mod webhooks;
 
 use prism_types::{Failure, Timestamp};
@@ -44,6 +45,9 @@ pub(super) fn apply(connection: &Connection, write: Write, news: &mut News) -> S
         Write::SetThreadTitle(id, title) => {
             conversations::set_thread_title(connection, &id, title.as_deref())
         }
+        Write::InsertSnapshot(snapshot, most) => snapshots::insert(connection, &snapshot, most),
+        Write::UpdateSnapshot(snapshot) => snapshots::update(connection, &snapshot),
+        Write::DeleteSnapshot(id) => snapshots::delete(connection, &id),
         Write::DeleteThread(id) => memories::delete_thread(connection, &id),
         Write::InsertForgottenThread(thread) => memories::insert_forgotten_thread(connection, &thread),
         Write::DeleteForgottenThread(id) => memories::delete_forgotten_thread(connection, &id),

@@ -251,3 +251,68 @@ fn automations_are_made_changed_triggered_and_removed() {
     assert_eq!(call(&["delete", &deployment, id]).ok(), format!("deleted {id}\n"));
     assert!(!call(&["list", &deployment]).ok().contains(id));
 }
+
+#[test]
+fn memories_dreams_and_threads_are_kept_changed_and_forgotten() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let deployment = server.deployment("say {{memories}}");
+    let json = |arguments: &[&str]| run(server.client(arguments).args(["-o", "json"])).json();
+    let text = |arguments: &[&str]| run(&mut server.client(arguments)).ok();
+
+    let tea =
+        json(&["memories", "add", &deployment, "They like tea"])["memory_id"].as_str().unwrap().to_owned();
+    let shown = text(&["memories", "add", &deployment, "They publish on\nTuesdays"]);
+    assert!(shown.contains("source") && shown.ends_with("They publish on\nTuesdays\n"), "{shown}");
+    assert!(text(&["send", &deployment, "x", "--follow"]).contains("They like tea"));
+    assert!(text(&["memories", "update", &deployment, &tea, "They like coffee"]).contains("coffee"));
+    assert_eq!(json(&["memories", "get", &deployment, &tea])["content"], "They like coffee");
+    let found = json(&["memories", "list", &deployment, "--q", "COFFEE like"]);
+    assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
+    assert!(text(&["memories", "list", &deployment]).contains("They publish on"));
+    assert!(text(&["memories", "delete", &deployment, &tea]).contains("deleted"));
+    let gone = run(&mut server.client(&["memories", "get", &deployment, &tea])).failed(1);
+    assert!(gone.contains("Memory not found"), "{gone}");
+
+    let dream = json(&["dreams", "start", &deployment])["dream_id"].as_str().unwrap().to_owned();
+    let shown = loop {
+        let shown = json(&["dreams", "get", &deployment, &dream]);
+        if shown["status"] != "running" {
+            break shown;
+        }
+    };
+    assert_eq!(
+        (&shown["status"], &shown["trigger"]),
+        (&json_text("completed"), &json_text("api")),
+        "{shown}"
+    );
+    assert!(text(&["dreams", "list", &deployment]).contains(&dream));
+    assert!(json(&["dreams", "revert", &deployment, &dream])["reverted_at"].is_string());
+
+    let told = run(&mut server.client(&["send", &deployment, "x", "--thread", "new", "-o", "json"])).ok();
+    let receipt: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    let thread = receipt["thread_id"].as_str().unwrap();
+    assert!(text(&["threads", "delete", &deployment, thread]).contains("deleted"));
+    run(&mut server.client(&["threads", "get", &deployment, thread])).failed(1);
+}
+
+#[test]
+fn a_workspace_is_kept_when_its_deployment_is_deleted() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let deployment = server.deployment("say Hi");
+    let deleted =
+        run(&mut server.client(&["deployments", "delete", &deployment, "--retain-filesystem"])).ok();
+    let snapshot = deleted.trim().rsplit(' ').next().unwrap().to_owned();
+    assert!(deleted.contains(&deployment) && snapshot.starts_with("snap_"), "{deleted}");
+    let shown = run(&mut server.client(&["snapshots", "get", &snapshot])).ok();
+    assert!(shown.contains(&deployment) && shown.contains("cus_1") && shown.contains("expires"), "{shown}");
+    assert!(run(&mut server.client(&["snapshots", "list"])).ok().contains(&snapshot));
+    assert!(run(&mut server.client(&["snapshots", "delete", &snapshot])).ok().contains("deleted"));
+    let gone = run(&mut server.client(&["snapshots", "get", &snapshot])).failed(1);
+    assert!(gone.contains("Snapshot not found"), "{gone}");
+}
+
+fn json_text(text: &str) -> Value {
+    Value::String(text.to_owned())
+}

@@ -1,6 +1,12 @@
 //! Properties under many callers at once.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use prism_types::{DeploymentId, TenantId};
 use tokio::task::JoinSet;
@@ -11,6 +17,7 @@ use super::{
 };
 use crate::{
     domain::{
+        deployment::{Deployment, DeploymentState},
         skill::SkillRecord,
         tenant::{Metered, Tenant},
     },
@@ -168,24 +175,31 @@ pub async fn every_meter_counts(store: Arc<dyn Store>) {
     }
 }
 
-/// Whoever pages through a list while others insert into it sees what was there at the start exactly once.
+/// Whoever pages through a list while others insert into it and delete from it sees what stays exactly once, nothing twice,
+/// and nothing that was gone before the list was begun.
 pub async fn pages_lose_and_repeat_nothing(store: Arc<dyn Store>) {
-    // The even numbers are there, the odd ones come in between while the list is read.
-    const THERE: u32 = 200;
-    let there = (0..THERE).map(|number| Write::InsertDeployment(deployment(1, number * 2)));
-    commit(store.as_ref(), there).await.unwrap();
-    let inserting = tokio::spawn({
-        let store = Arc::clone(&store);
+    // In turn: one that stays, one that comes while the list is read, one that goes meanwhile.
+    const OF_EACH: u32 = 150;
+    let stays = |number: u32| number * 3;
+    let comes = |number: u32| number * 3 + 1;
+    let goes = |number: u32| number * 3 + 2;
+    let there = (0..OF_EACH).flat_map(|number| [stays(number), goes(number)]);
+    commit(store.as_ref(), there.map(|number| Write::InsertDeployment(deployment(1, number)))).await.unwrap();
+    let gone = Arc::new(AtomicU32::new(0));
+    let changing = tokio::spawn({
+        let (store, gone) = (Arc::clone(&store), Arc::clone(&gone));
         async move {
-            for number in 0..THERE {
-                commit(store.as_ref(), [Write::InsertDeployment(deployment(1, number * 2 + 1))])
-                    .await
-                    .unwrap();
+            for number in 0..OF_EACH {
+                let new = Write::InsertDeployment(deployment(1, comes(number)));
+                let deleted = Deployment { state: DeploymentState::Deleted, ..deployment(1, goes(number)) };
+                commit(store.as_ref(), [new]).await.unwrap();
+                commit(store.as_ref(), [Write::UpdateDeployment(deleted)]).await.unwrap();
+                gone.store(number + 1, Ordering::SeqCst);
             }
         }
     });
     loop {
-        let finished = inserting.is_finished();
+        let (finished, gone) = (changing.is_finished(), gone.load(Ordering::SeqCst));
         let mut seen: Vec<DeploymentId> = Vec::new();
         loop {
             let query = ListQuery { before: seen.last().cloned(), limit: 7 };
@@ -198,11 +212,13 @@ pub async fn pages_lose_and_repeat_nothing(store: Arc<dyn Store>) {
         }
         assert!(seen.is_sorted_by(|newer, older| newer > older), "newest first, none twice");
         let seen: BTreeSet<_> = seen.into_iter().collect();
-        assert!((0..THERE).all(|number| seen.contains(&id::<DeploymentId>("dep_", number * 2))), "none lost");
+        let is_seen = |number| seen.contains(&id::<DeploymentId>("dep_", number));
+        assert!((0..OF_EACH).map(stays).all(is_seen), "none lost");
+        assert!(!(0..gone).map(goes).any(is_seen), "none that was gone before");
         if finished {
-            assert_eq!(seen.len(), THERE as usize * 2);
+            assert_eq!(seen.len(), OF_EACH as usize * 2);
             break;
         }
     }
-    inserting.await.unwrap();
+    changing.await.unwrap();
 }

@@ -74,11 +74,27 @@
 //!
 //! # What is tried again, and what is not
 //!
-//! **A call is sent once.** The client does not retry calls: whether it is right to send a message twice is
-//! not for a library to guess. [`Error::is_retryable`] and [`Error::retry_after`] help to decide.
+//! **A call is tried again** when it failed in a way that may pass: no connection, one that broke, a time limit of an
+//! attempt, and the statuses 408, 425, 429, 500 and from 502 on. By default it is sent three times at most; see
+//! [`RetryPolicy`]. That is safe, because a call is sent again only if, sent twice, it is carried out once:
+//!
+//! | call | why it can be sent again |
+//! |---|---|
+//! | reads | they change nothing |
+//! | `POST` | it has an idempotency key, the same for all attempts: yours, or a random one |
+//! | changes and deletes | they say what is to be, not what is to be done |
+//! | changes with `if_match` or `only_if_new`, files from a stream | they cannot: only after 429, or if there was no connection |
+//!
+//! A delete whose first answer was lost can find that there is nothing any more, and fails with
+//! [`Error::is_not_found`]; [`Error::attempts`] tells.
+//!
+//! Pauses between attempts grow, and differ at random. A pause that the server asks for (`retry-after`) is kept. The time
+//! limit of the call holds for all of it: a pause that would end after it is not begun, and the error tells what the
+//! server asked for. All calls of a client have one budget: when more than a fifth of them have to be tried again, they
+//! fail at once, until the server is better.
 //!
 //! **A stream resumes by itself**, without a gap and without repeats; see [`EventStream`]. Only its opening
-//! is tried once, like a call.
+//! is tried once.
 //!
 //! **Waiting tolerates what passes** until its time limit; see
 //! [`WaitUntilReady`](resources::WaitUntilReady).
@@ -88,7 +104,9 @@
 //! | what | default | set by |
 //! |---|---|---|
 //! | opening a connection | 10 s | [`ClientBuilder::connect_timeout`] |
-//! | a whole call | 60 s | [`ClientBuilder::timeout`], or `timeout` of the call |
+//! | a whole call, with all attempts | 60 s | [`ClientBuilder::timeout`], or `timeout` of the call |
+//! | one attempt | none | [`ClientBuilder::attempt_timeout`], or `attempt_timeout` of the call |
+//! | a pause within an answer | none | [`ClientBuilder::read_timeout`] |
 //! | silence on a stream | 30 s | [`OpenEventStream::idle_timeout`](events::OpenEventStream::idle_timeout) |
 //! | waiting for a deployment | 5 min | [`WaitUntilReady::timeout`](resources::WaitUntilReady::timeout) |
 //!
@@ -108,8 +126,11 @@ mod call;
 mod client;
 mod error;
 pub mod events;
+mod pages;
+mod rate_limit;
 pub mod resources;
 mod response;
+mod retry;
 pub mod sse;
 #[cfg(feature = "webhooks")]
 pub mod webhooks;
@@ -118,6 +139,9 @@ pub use backoff::Backoff;
 pub use client::{Client, ClientBuilder};
 pub use error::Error;
 pub use events::EventStream;
+pub use pages::{Items, Pages};
 #[doc(inline)]
 pub use prism_types as types;
+pub use rate_limit::RateLimit;
 pub use response::Response;
+pub use retry::RetryPolicy;

@@ -1,8 +1,10 @@
 //! An answer with what came around it.
 
-use std::{fmt, ops::Deref};
+use std::{fmt, ops::Deref, time::Duration};
 
 use reqwest::{StatusCode, header::HeaderMap};
+
+use crate::{RateLimit, retry::Tries};
 
 /// What a call answered: the value, and the status and headers of the HTTP answer.
 ///
@@ -21,16 +23,26 @@ pub struct Response<T> {
     value: T,
     status: StatusCode,
     headers: HeaderMap,
+    tries: Tries,
 }
 
 impl<T> Response<T> {
     pub(crate) fn new(value: T, status: StatusCode, headers: HeaderMap) -> Self {
-        Self { value, status, headers }
+        Self { value, status, headers, tries: Tries::default() }
+    }
+
+    pub(crate) fn tried(self, tries: Tries) -> Self {
+        Self { tries, ..self }
     }
 
     /// The value alone.
     pub fn into_inner(self) -> T {
         self.value
+    }
+
+    pub(crate) fn map<U>(self, map: impl FnOnce(T) -> U) -> Response<U> {
+        let Self { value, status, headers, tries } = self;
+        Response { value: map(value), status, headers, tries }
     }
 
     /// The HTTP status: 200 to 299.
@@ -53,6 +65,26 @@ impl<T> Response<T> {
     /// then.
     pub fn is_replay(&self) -> bool {
         self.header("idempotent-replayed") == Some("true")
+    }
+
+    /// The key by which the request can be sent again without being carried out again; `None` for what needs none.
+    pub fn idempotency_key(&self) -> Option<&str> {
+        self.tries.idempotency_key.as_deref()
+    }
+
+    /// How often the request was sent, from 1.
+    pub fn attempts(&self) -> u32 {
+        self.tries.attempts
+    }
+
+    /// How long it all took, with the pauses between attempts.
+    pub fn elapsed(&self) -> Duration {
+        self.tries.elapsed
+    }
+
+    /// How much the key may still send, if the server limits that.
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        RateLimit::of(&self.headers)
     }
 
     /// The first value of a header, whatever the case of its name; `None` when it is absent or not visible
@@ -83,6 +115,8 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
             .field("value", &self.value)
             .field("status", &self.status())
             .field("request_id", &self.request_id())
+            .field("attempts", &self.attempts())
+            .field("elapsed", &self.elapsed())
             .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cursor, DeletedStatus, Timestamp, macros::setters, open_enum::open_enum};
+use crate::{Cursor, DeletedStatus, Page, Timestamp, macros::setters, open_enum::open_enum};
 
 open_enum! {
     /// What an entry of a directory is.
@@ -111,6 +111,12 @@ pub struct FileList {
     /// Where to go on; `null` when these are all.
     #[serde(default)]
     pub next_cursor: Option<Cursor>,
+}
+
+impl From<FileList> for Page<FileEntry> {
+    fn from(list: FileList) -> Self {
+        Self::new(list.entries, list.next_cursor)
+    }
 }
 
 impl FileList {

@@ -1,4 +1,4 @@
-//! One call: a request that is put together, sent once, and its answer read.
+//! One call: a request that is put together, sent, and its answer read.
 //!
 //! Every operation has a builder of its own around [`Call`], so that options can be added to one of them
 //! without the others; what they share is written once, by [`calls!`].
@@ -11,17 +11,23 @@ use bytes::Bytes;
 use prism_types::ErrorBody;
 use reqwest::{
     Method, Url,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, IF_MATCH, IF_NONE_MATCH},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Client, Error, Response,
+    Client, Error, Response, RetryPolicy,
+    backoff::random,
     error::{Kind, Misfit},
+    retry::{Tries, once, tried},
 };
 
 pub(crate) use retry_after::retry_after;
 
+/// The type of a body of bytes.
+const BYTES: &str = "application/octet-stream";
+/// The header that names a request.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Longest body of an answer that is read. A thread of 1,000 messages of the largest size fits in.
 const MAX_BODY: usize = 256 << 20;
 /// Longest body of an error that is read.
@@ -36,6 +42,8 @@ pub(crate) struct Call {
     query: Vec<(&'static str, String)>,
     body: Option<Bytes>,
     timeout: Option<Duration>,
+    attempt_timeout: Option<Duration>,
+    retry_policy: RetryPolicy,
     accept: &'static str,
     headers: HeaderMap,
     /// Why the request cannot be made; told when it is sent.
@@ -52,6 +60,8 @@ impl Call {
             query: Vec::new(),
             body: None,
             timeout: Some(client.timeout()),
+            attempt_timeout: client.attempt_timeout(),
+            retry_policy: client.retry_policy(),
             accept: "application/json",
             headers: HeaderMap::new(),
             broken: None,
@@ -73,6 +83,11 @@ impl Call {
         self.query.push((name, value.to_string()));
     }
 
+    /// The value of a parameter of the query.
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(other, _)| *other == name).map(|(_, value)| value.as_str())
+    }
+
     /// Sets a header that this crate knows to be valid.
     pub(crate) fn set_header(&mut self, name: &'static str, value: &str) {
         match value.parse() {
@@ -90,7 +105,7 @@ impl Call {
         self.accept = accept;
     }
 
-    /// The time limit of the whole call.
+    /// The time limit of the whole call, with all attempts and the pauses between them.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
@@ -100,27 +115,82 @@ impl Call {
         self.timeout = timeout;
     }
 
+    /// Sets the time limit of each attempt.
+    pub(crate) fn set_attempt_timeout(&mut self, timeout: Duration) {
+        self.attempt_timeout = Some(timeout);
+    }
+
+    /// Sets how the call is tried again.
+    pub(crate) fn set_retry_policy(&mut self, policy: RetryPolicy) {
+        self.retry_policy = policy;
+    }
+
+    pub(crate) fn retry_policy(&self) -> RetryPolicy {
+        self.retry_policy
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// One attempt, for which so much time is left.
+    pub(crate) fn within(mut self, left: Option<Duration>) -> Self {
+        self.timeout = [left, self.attempt_timeout].into_iter().flatten().min();
+        self
+    }
+
+    /// Gives the request a key of its own, unless it has one, so that it can be sent twice and is carried out once.
+    pub(crate) fn name_request(&mut self) {
+        if self.method == Method::POST && !self.headers.contains_key(IDEMPOTENCY_KEY) {
+            self.set_header(IDEMPOTENCY_KEY, &format!("{:016x}{:016x}", random(), random()));
+        }
+    }
+
+    pub(crate) fn idempotency_key(&self) -> Option<Box<str>> {
+        header(&self.headers, IDEMPOTENCY_KEY).map(Into::into)
+    }
+
+    /// Whether the request, sent twice, has the effect and the answer of one that is sent once. A change that depends on
+    /// what is there has not: after the first one, the condition does not hold any more.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        match self.method {
+            Method::GET | Method::HEAD => true,
+            Method::POST => self.headers.contains_key(IDEMPOTENCY_KEY),
+            _ => !self.headers.contains_key(IF_MATCH) && !self.headers.contains_key(IF_NONE_MATCH),
+        }
+    }
+
     /// The method and the path, as errors name the call. The query is left out: it may name customers.
     pub(crate) fn operation(&self) -> String {
         format!("{} {}", self.method, self.url.path())
     }
 
-    /// Sends the request and reads the answer's JSON.
+    /// Sends the request, again if need be, and reads the answer's JSON.
     pub(crate) async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
         let operation = self.operation();
-        async { parse(self.exchange().await?).await }.await.map_err(|error: Error| error.during(&operation))
+        let sent = tried(self, |call| async { parse(call.exchange().await?).await }).await;
+        sent.map(answered).map_err(|error| error.during(&operation))
     }
 
-    /// Sends the request with a body of bytes and reads the answer's JSON.
+    /// Sends the request with a body of bytes and reads the answer's JSON. Only a body that can be had again is sent again.
     pub(crate) async fn upload<T: DeserializeOwned>(
         self,
         content: reqwest::Body,
     ) -> Result<Response<T>, Error> {
         let operation = self.operation();
-        let content = Some(("application/octet-stream", content));
-        async { parse(self.exchange_with(content).await?).await }
-            .await
-            .map_err(|error: Error| error.during(&operation))
+        let sent = match content.as_bytes().map(Bytes::copy_from_slice) {
+            Some(bytes) => {
+                let send = async |call: Self, bytes: Bytes| {
+                    parse(call.exchange_with(Some((BYTES, bytes.into()))).await?).await
+                };
+                tried(self, |call| send(call, bytes.clone())).await
+            }
+            None => {
+                let send = async |call: Self| parse(call.exchange_with(Some((BYTES, content))).await?).await;
+                once(self, send).await
+            }
+        };
+        sent.map(answered).map_err(|error| error.during(&operation))
     }
 
     /// Sends the request and returns the answer's head if its status is 2xx.
@@ -181,6 +251,11 @@ async fn parse<T: DeserializeOwned>(answer: reqwest::Response) -> Result<Respons
     Ok(Response::new(value, status, headers))
 }
 
+/// The answer with what it took to get it.
+fn answered<T>((answer, tries): (Response<T>, Tries)) -> Response<T> {
+    answer.tried(tries)
+}
+
 async fn refusal(answer: reqwest::Response) -> Error {
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     // A body that cannot be read says as little as one of another form; the status says enough.
@@ -226,14 +301,28 @@ macro_rules! calls {
         }
 
         impl $name {
-            /// Sets the time limit of this call, from the connection to the end of the answer. Default: the
-            /// client's [`timeout`](crate::ClientBuilder::timeout).
+            /// Sets the time limit of this call, with all its attempts and the pauses between them. Default: the client's
+            /// [`timeout`](crate::ClientBuilder::timeout).
             pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
                 self.call.set_timeout(Some(timeout));
                 self
             }
 
-            /// Sends the request, once: what failed is not tried again.
+            /// Sets the time limit of each attempt, from the connection to the end of the answer. Default: the client's
+            /// [`attempt_timeout`](crate::ClientBuilder::attempt_timeout).
+            pub fn attempt_timeout(mut self, timeout: std::time::Duration) -> Self {
+                self.call.set_attempt_timeout(timeout);
+                self
+            }
+
+            /// Sets how this call is tried again. Default: the client's [`retries`](crate::ClientBuilder::retries).
+            pub fn retries(mut self, policy: crate::RetryPolicy) -> Self {
+                self.call.set_retry_policy(policy);
+                self
+            }
+
+            /// Sends the request, and again when it fails in a way that may pass; see
+            /// [what is tried again](crate#what-is-tried-again-and-what-is-not).
             ///
             /// # Errors
             /// See [`Error`](crate::Error) for what there is to ask it.
@@ -267,13 +356,34 @@ macro_rules! query_setters {
     };
 }
 
+/// Declares the streams of calls that list, and how each part of the list is answered.
+macro_rules! paged {
+    ($($name:ident -> $answer:ident of $item:ty),+ $(,)?) => { $(
+        impl $name {
+            /// The items of all pages, from this one on, as a stream. The `limit` is that of each page.
+            pub fn items(self) -> crate::Items<$item> {
+                crate::Items::new(self.pages())
+            }
+
+            /// The pages, from this one on, as a stream.
+            pub fn pages(self) -> crate::Pages<$item> {
+                crate::Pages::new::<paged!(@answer $answer $item)>(self.call)
+            }
+        }
+    )+ };
+    (@answer Page $item:ty) => { prism_types::Page<$item> };
+    (@answer $answer:ident $item:ty) => { $answer };
+}
+
 /// Declares the setter of the idempotency key, for `POST`s.
 macro_rules! keyed {
     ($($name:ident),+) => { $(
         impl $name {
             /// Names the request, so that it is carried out once however often it is sent with this key: the server gives
-            /// the answer of the first one again, for 24 hours. 1 to 255 visible ASCII characters, best random. Default:
-            /// no key.
+            /// the answer of the first one again, for 24 hours. 1 to 255 visible ASCII characters, best random. Default: a
+            /// random key, the same for all attempts of the call, which
+            /// [the answer](crate::Response::idempotency_key) and [the error](crate::Error::idempotency_key) tell. Set one
+            /// that is stored first, and a program that was killed can send the request again.
             pub fn idempotency_key(mut self, key: &str) -> Self {
                 self.call.set_header("idempotency-key", key);
                 self
@@ -296,4 +406,4 @@ macro_rules! conditional {
     )+ };
 }
 
-pub(crate) use {calls, conditional, keyed, query_setters};
+pub(crate) use {calls, conditional, keyed, paged, query_setters};

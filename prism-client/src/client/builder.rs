@@ -6,7 +6,7 @@ use prism_types::Secret;
 use reqwest::{Url, header::HeaderValue};
 
 use super::{Client, Inner};
-use crate::{Error, error::Kind};
+use crate::{Error, RetryPolicy, error::Kind, retry::Budget};
 
 const DEFAULT_BASE_URL: &str = "http://127.0.0.1:8080";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -19,7 +19,11 @@ pub struct ClientBuilder {
     base_url: Option<String>,
     api_key: Option<Secret>,
     timeout: Duration,
+    attempt_timeout: Option<Duration>,
     connect_timeout: Duration,
+    read_timeout: Option<Duration>,
+    retry_policy: RetryPolicy,
+    http: Option<reqwest::Client>,
 }
 
 impl ClientBuilder {
@@ -28,7 +32,11 @@ impl ClientBuilder {
             base_url: None,
             api_key: None,
             timeout: DEFAULT_TIMEOUT,
+            attempt_timeout: None,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            read_timeout: None,
+            retry_policy: RetryPolicy::new(),
+            http: None,
         }
     }
 
@@ -48,11 +56,38 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the time limit of a call, from the connection to the end of the answer. Default: 60 s. Each call
-    /// can have another one; event streams have none, but an
+    /// Sets the time limit of a call, with all its attempts and the pauses between them. Default: 60 s. Each call can have
+    /// another one; event streams have none, but an
     /// [`idle_timeout`](crate::events::OpenEventStream::idle_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sets the time limit of each attempt of a call, from the connection to the end of the answer. Default: none but that
+    /// of the call. Each call can have another one.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how calls are tried again. Default: [`RetryPolicy::new`]. Each call can have another one.
+    pub fn retries(mut self, policy: RetryPolicy) -> Self {
+        self.retry_policy = policy;
+        self
+    }
+
+    /// Sets how long an answer may pause between two of its pieces, event streams too. Default: none but the other limits.
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.read_timeout = Some(timeout);
+        self
+    }
+
+    /// Sends everything by this client, which has its own proxies, root certificates and connection settings. Of this
+    /// builder's, [`connect_timeout`](Self::connect_timeout) and [`read_timeout`](Self::read_timeout) do not count then.
+    /// It should not follow redirects, so that the API key goes to the server that it was given for and to no other.
+    pub fn http_client(mut self, client: reqwest::Client) -> Self {
+        self.http = Some(client);
         self
     }
 
@@ -76,14 +111,19 @@ impl ClientBuilder {
         let key = self.api_key.or_else(|| variable("PRISM_API_KEY").map(Secret::from)).ok_or_else(|| {
             invalid("there is no API key: call `api_key` or set the environment variable PRISM_API_KEY")
         })?;
-        let http = reqwest::Client::builder()
-            .connect_timeout(self.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("prism-client/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| invalid("the HTTP client could not be set up").caused_by(error))?;
-        let authorization = authorization(&key)?;
-        Ok(Client(Arc::new(Inner { http, base_url, authorization, timeout: self.timeout })))
+        let http = match self.http {
+            Some(client) => client,
+            None => http_client(self.connect_timeout, self.read_timeout)?,
+        };
+        Ok(Client(Arc::new(Inner {
+            http,
+            base_url,
+            authorization: authorization(&key)?,
+            timeout: self.timeout,
+            attempt_timeout: self.attempt_timeout,
+            retry_policy: self.retry_policy,
+            budget: Budget::new(),
+        })))
     }
 }
 
@@ -92,9 +132,23 @@ impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
             .field("timeout", &self.timeout)
+            .field("attempt_timeout", &self.attempt_timeout)
             .field("connect_timeout", &self.connect_timeout)
+            .field("read_timeout", &self.read_timeout)
+            .field("retry_policy", &self.retry_policy)
             .finish_non_exhaustive()
     }
+}
+
+fn http_client(connect_timeout: Duration, read_timeout: Option<Duration>) -> Result<reqwest::Client, Error> {
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("prism-client/", env!("CARGO_PKG_VERSION")));
+    if let Some(timeout) = read_timeout {
+        builder = builder.read_timeout(timeout);
+    }
+    builder.build().map_err(|error| invalid("the HTTP client could not be set up").caused_by(error))
 }
 
 fn invalid(reason: impl Into<String>) -> Error {

@@ -7,7 +7,11 @@ use std::{fmt, sync::Arc, time::Duration};
 use prism_types::DeploymentId;
 use reqwest::{Url, header::HeaderValue};
 
-use crate::resources::{AuditLog, DeploymentHandle, Deployments, Snapshots, Webhooks};
+use crate::{
+    RetryPolicy,
+    resources::{AuditLog, DeploymentHandle, Deployments, Snapshots, Webhooks},
+    retry::Budget,
+};
 
 pub use builder::ClientBuilder;
 
@@ -35,6 +39,9 @@ struct Inner {
     base_url: Url,
     authorization: HeaderValue,
     timeout: Duration,
+    attempt_timeout: Option<Duration>,
+    retry_policy: RetryPolicy,
+    budget: Budget,
 }
 
 impl Client {
@@ -93,6 +100,18 @@ impl Client {
         self.0.timeout
     }
 
+    pub(crate) fn attempt_timeout(&self) -> Option<Duration> {
+        self.0.attempt_timeout
+    }
+
+    pub(crate) fn retry_policy(&self) -> RetryPolicy {
+        self.0.retry_policy
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
     /// The URL of the path made of `segments`, each of which is escaped, below the base URL.
     pub(crate) fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.0.base_url.clone();
@@ -109,6 +128,8 @@ impl fmt::Debug for Client {
         f.debug_struct("Client")
             .field("base_url", &self.base_url())
             .field("timeout", &self.0.timeout)
+            .field("attempt_timeout", &self.0.attempt_timeout)
+            .field("retry_policy", &self.0.retry_policy)
             .finish_non_exhaustive()
     }
 }

@@ -6,6 +6,8 @@ use std::{fmt, time::Duration};
 
 use prism_types::{ErrorBody, ErrorCode, Failure};
 
+use crate::retry::Tries;
+
 pub(crate) use kind::{Kind, Misfit};
 
 /// Why a call, a wait or a stream failed.
@@ -42,6 +44,7 @@ struct Inner {
     status: Option<u16>,
     request_id: Option<Box<str>>,
     retry_after: Option<Duration>,
+    tries: Tries,
     source: Option<Source>,
 }
 
@@ -53,6 +56,7 @@ impl Error {
             status: None,
             request_id: None,
             retry_after: None,
+            tries: Tries::default(),
             source: None,
         }))
     }
@@ -91,6 +95,27 @@ impl Error {
     pub(crate) fn hinted(mut self, retry_after: Option<Duration>) -> Self {
         self.0.retry_after = retry_after;
         self
+    }
+
+    pub(crate) fn tried(mut self, tries: Tries) -> Self {
+        self.0.tries = tries;
+        self
+    }
+
+    /// How often the request was sent; 0 when it was no request that failed.
+    pub fn attempts(&self) -> u32 {
+        self.0.tries.attempts
+    }
+
+    /// How long the call took, with the pauses between attempts.
+    pub fn elapsed(&self) -> Duration {
+        self.0.tries.elapsed
+    }
+
+    /// The key that all attempts had. Whoever sends the request again should give it the
+    /// same one: then it is carried out once, whatever became of the first. `None` for what needs none.
+    pub fn idempotency_key(&self) -> Option<&str> {
+        self.0.tries.idempotency_key.as_deref()
     }
 
     /// The HTTP status of the answer; `None` when there was no answer.
@@ -264,6 +289,14 @@ impl Error {
         }
     }
 
+    /// Whether the same request may be sent at once again. One that cannot be sent twice may be, when it is sure that the
+    /// server has done nothing.
+    pub(crate) fn may_be_repeated(&self, is_repeatable: bool) -> bool {
+        let has_done_nothing = self.is_connect() || self.status() == Some(429);
+        // A conflict is told of what was read, and the same request conflicts again.
+        has_done_nothing || (is_repeatable && self.is_retryable() && self.status() != Some(409))
+    }
+
     fn is_refusal(&self, code: &ErrorCode, status: u16) -> bool {
         match &self.0.kind {
             Kind::Refused(Some(body)) => body.error == *code,
@@ -289,6 +322,9 @@ impl fmt::Display for Error {
         }
         if let Some(id) = &self.0.request_id {
             write!(f, " (request {id})")?;
+        }
+        if self.0.tries.attempts > 1 {
+            write!(f, ", after {} attempts", self.0.tries.attempts)?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use prism_types::{AnswerApproval, Approval, ApprovalId, Cursor, Page};
 use reqwest::Method;
 
 use super::deployment_collection;
-use crate::call::{Call, calls, keyed, query_setters};
+use crate::call::{Call, calls, keyed, paged, query_setters};
 
 deployment_collection! {
     /// The approvals of one deployment; from [`DeploymentHandle::approvals`](super::DeploymentHandle::approvals).
@@ -59,6 +59,8 @@ calls! {
 }
 
 keyed!(AnswerApprovalCall);
+
+paged!(ListApprovalsCall -> Page of Approval);
 
 query_setters!(ListApprovalsCall {
     /// Sets how many to answer at most, 1 to 100. Default: 20.

@@ -5,7 +5,7 @@ use reqwest::Method;
 
 use crate::{
     Client,
-    call::{Call, calls, query_setters},
+    call::{Call, calls, paged, query_setters},
 };
 
 /// The audit log of the tenant; from [`Client::audit_log`].
@@ -42,6 +42,8 @@ calls! {
     /// A page may be empty and still not be the last: go on while it has a `next_cursor`.
     ListAuditEntriesCall -> Page<AuditEntry>;
 }
+
+paged!(ListAuditEntriesCall -> Page of AuditEntry);
 
 query_setters!(ListAuditEntriesCall {
     /// Lists only changes of this deployment, which need not exist any more.

@@ -7,7 +7,7 @@ use prism_types::{
 use reqwest::Method;
 
 use super::deployment_collection;
-use crate::call::{Call, calls, keyed, query_setters};
+use crate::call::{Call, calls, keyed, paged, query_setters};
 
 deployment_collection! {
     /// The automations of one deployment; from
@@ -98,6 +98,8 @@ calls! {
 }
 
 keyed!(CreateAutomationCall, TriggerAutomationCall);
+
+paged!(ListAutomationsCall -> Page of AutomationSummary, ListAutomationRunsCall -> Page of AutomationRun);
 
 query_setters!(ListAutomationsCall {
     /// Sets how many to answer at most, 1 to 100. Default: 20.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Client,
-    call::{Call, calls, conditional, keyed, query_setters},
+    call::{Call, calls, conditional, keyed, paged, query_setters},
     events::Events,
 };
 
@@ -207,6 +207,8 @@ calls! {
 
 keyed!(CreateDeploymentCall);
 conditional!(UpdateDeploymentCall, DeleteDeploymentCall);
+
+paged!(ListDeploymentsCall -> Page of DeploymentSummary);
 
 query_setters!(ListDeploymentsCall {
     /// Lists only the deployments of this customer.

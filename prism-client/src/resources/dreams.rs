@@ -4,7 +4,7 @@ use prism_types::{Cursor, Dream, DreamId, Page};
 use reqwest::Method;
 
 use super::deployment_collection;
-use crate::call::{Call, calls, keyed, query_setters};
+use crate::call::{Call, calls, keyed, paged, query_setters};
 
 deployment_collection! {
     /// The dreams of one deployment; from [`DeploymentHandle::dreams`](super::DeploymentHandle::dreams).
@@ -57,6 +57,8 @@ calls! {
 }
 
 keyed!(StartDreamCall, RevertDreamCall);
+
+paged!(ListDreamsCall -> Page of Dream);
 
 query_setters!(ListDreamsCall {
     /// Sets how many to answer at most, 1 to 100. Default: 20.

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStream, TryStreamExt, stream};
-use prism_types::{Cursor, DeletedFile, FileList, FileWritten};
+use prism_types::{Cursor, DeletedFile, FileEntry, FileList, FileWritten};
 use reqwest::{
     Method,
     header::{CONTENT_LENGTH, HeaderMap},
@@ -19,9 +19,10 @@ use tokio::time::timeout;
 
 use super::deployment_collection;
 use crate::{
-    Error, Response,
-    call::{Call, calls, header, query_setters},
+    Error, Response, RetryPolicy,
+    call::{Call, calls, header, paged, query_setters},
     error::Kind,
+    retry::tried,
 };
 
 deployment_collection! {
@@ -99,6 +100,8 @@ calls! {
     DeleteFileCall -> DeletedFile;
 }
 
+paged!(ListFilesCall -> FileList of FileEntry);
+
 query_setters!(ListFilesCall {
     /// Sets how many to answer at most, 1 to 10,000. Default: 10,000.
     limit: u32,
@@ -161,15 +164,23 @@ impl ReadFileCall {
         self
     }
 
-    /// Sends the request, once, and waits for the answer to begin.
+    /// Sets how this call is tried again until its answer begins. Default: the client's
+    /// [`retries`](crate::ClientBuilder::retries). What breaks later is not begun again; ask for the rest with
+    /// [`range`](Self::range).
+    pub fn retries(mut self, policy: RetryPolicy) -> Self {
+        self.call.set_retry_policy(policy);
+        self
+    }
+
+    /// Sends the request, again if need be, and waits for the answer to begin.
     ///
     /// # Errors
     /// See [`Error`] for what there is to ask it.
     pub async fn send(mut self) -> Result<FileContent, Error> {
         let (operation, patience) = (self.call.operation(), self.call.timeout());
         self.call.set_timeout(None);
-        let answer =
-            within(patience, self.call.exchange()).await.map_err(|error| error.during(&operation))?;
+        let begun = tried(self.call, |call| within(patience, call.exchange())).await;
+        let (answer, _) = begun.map_err(|error| error.during(&operation))?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let pieces = answer.bytes_stream().map_err(Error::transport);
         Ok(FileContent { operation, patience, status, headers, pieces: Box::pin(pieces) })
@@ -301,7 +312,14 @@ impl WriteFileCall {
         self
     }
 
-    /// Sends the request, once: what failed is not tried again. The answer's header `etag` names the new version.
+    /// Sets how this call is tried again. Default: the client's [`retries`](crate::ClientBuilder::retries). Content from a
+    /// [stream](FileBody::stream) is sent once.
+    pub fn retries(mut self, policy: RetryPolicy) -> Self {
+        self.call.set_retry_policy(policy);
+        self
+    }
+
+    /// Sends the request, again if need be. The answer's header `etag` names the new version.
     ///
     /// # Errors
     /// See [`Error`] for what there is to ask it. Nothing was written after a refusal; after another failure it

@@ -4,7 +4,7 @@ use prism_types::{DeletedMcpServer, McpServer, McpServerInfo, McpServerList, Upd
 use reqwest::Method;
 
 use super::deployment_collection;
-use crate::call::{Call, calls};
+use crate::call::{Call, calls, keyed};
 
 deployment_collection! {
     /// The MCP servers of one deployment; from [`DeploymentHandle::mcp_servers`](super::DeploymentHandle::mcp_servers).
@@ -75,3 +75,5 @@ calls! {
     /// scope `deployments:write`.
     RemoveMcpServerCall -> DeletedMcpServer;
 }
+
+keyed!(AddMcpServerCall);

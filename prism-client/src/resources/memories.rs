@@ -4,7 +4,7 @@ use prism_types::{CreateMemory, Cursor, DeletedMemory, Memory, MemoryId, Page, U
 use reqwest::Method;
 
 use super::deployment_collection;
-use crate::call::{Call, calls, keyed, query_setters};
+use crate::call::{Call, calls, keyed, paged, query_setters};
 
 deployment_collection! {
     /// The memories of one deployment; from [`DeploymentHandle::memories`](super::DeploymentHandle::memories).
@@ -80,6 +80,8 @@ calls! {
 }
 
 keyed!(CreateMemoryCall);
+
+paged!(ListMemoriesCall -> Page of Memory);
 
 query_setters!(ListMemoriesCall {
     /// Sets how many to answer at most, 1 to 100. Default: 20.

@@ -4,7 +4,7 @@ use prism_types::{Cursor, Page, Run, RunId};
 use reqwest::Method;
 
 use super::deployment_collection;
-use crate::call::{Call, calls, keyed, query_setters};
+use crate::call::{Call, calls, keyed, paged, query_setters};
 
 deployment_collection! {
     /// The runs of one deployment; from [`DeploymentHandle::runs`](super::DeploymentHandle::runs).
@@ -45,6 +45,8 @@ calls! {
 }
 
 keyed!(CancelRunCall);
+
+paged!(ListRunsCall -> Page of Run);
 
 query_setters!(ListRunsCall {
     /// Sets how many to answer at most, 1 to 100. Default: 20.

@@ -4,7 +4,7 @@ use prism_types::{DeletedSkill, Skill, SkillDetails, SkillId, SkillInfo, SkillLi
 use reqwest::Method;
 
 use super::deployment_collection;
-use crate::call::{Call, calls};
+use crate::call::{Call, calls, keyed};
 
 deployment_collection! {
     /// The skills of one deployment; from [`DeploymentHandle::skills`](super::DeploymentHandle::skills).
@@ -76,3 +76,5 @@ calls! {
     /// `deployments:write`.
     RemoveSkillCall -> DeletedSkill;
 }
+
+keyed!(AddSkillCall);

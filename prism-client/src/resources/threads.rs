@@ -4,7 +4,7 @@ use prism_types::{CreateThread, Cursor, DeletedThread, Page, Thread, ThreadId, T
 use reqwest::Method;
 
 use super::deployment_collection;
-use crate::call::{Call, calls, keyed, query_setters};
+use crate::call::{Call, calls, keyed, paged, query_setters};
 
 deployment_collection! {
     /// The threads of one deployment; from [`DeploymentHandle::threads`](super::DeploymentHandle::threads).
@@ -66,6 +66,8 @@ calls! {
 }
 
 keyed!(CreateThreadCall);
+
+paged!(ListThreadsCall -> Page of ThreadSummary);
 
 query_setters!(ListThreadsCall {
     /// Sets how many to answer at most, 1 to 100. Default: 20.

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Deployments;
 use crate::{
-    Error,
+    Error, RetryPolicy,
     backoff::{Backoff, deadline, random},
     error::Kind,
 };
@@ -60,7 +60,8 @@ impl WaitUntilReady {
     async fn poll(&self, deadline: Instant, last: &mut Last) -> Result<Deployment, Error> {
         for attempt in 0.. {
             let mut pause = PAUSES.at_least_half(attempt, random());
-            match self.deployments.get(&self.id).await {
+            // Waiting is trying again.
+            match self.deployments.get(&self.id).retries(RetryPolicy::none()).await {
                 Ok(answer) if answer.status == DeploymentStatus::Ready => return Ok(answer.into_inner()),
                 Ok(answer) if answer.status == DeploymentStatus::Error => {
                     return Err(Error::new(Kind::DeploymentFailed(answer.into_inner().error)));

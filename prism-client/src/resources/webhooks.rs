@@ -8,7 +8,7 @@ use reqwest::Method;
 
 use crate::{
     Client,
-    call::{Call, calls, query_setters},
+    call::{Call, calls, keyed, paged, query_setters},
 };
 
 /// The webhooks of the tenant; from [`Client::webhooks`].
@@ -134,6 +134,16 @@ calls! {
     /// `webhooks:write`.
     RedeliverWebhookCall -> Redelivered;
 }
+
+keyed!(
+    CreateWebhookCall,
+    RotateWebhookSecretCall,
+    TestWebhookCall,
+    RedeliverWebhookCall,
+    RedeliverWebhookDeliveryCall
+);
+
+paged!(ListWebhooksCall -> Page of Webhook, ListWebhookDeliveriesCall -> Page of WebhookDelivery);
 
 query_setters!(ListWebhooksCall {
     /// Sets how many to answer at most, 1 to 100. Default: 20.

@@ -4,14 +4,16 @@
 
 pub(crate) mod faulty;
 
-use prism_client::{Client, types::DeploymentId};
+use prism_client::{Client, RetryPolicy, types::DeploymentId};
 use serde_json::{Value, json};
 
 /// What must never show.
 pub(crate) const KEY: &str = "prism_canary_7f3a";
 
+/// A client that tries nothing again.
 pub(crate) fn client(url: &str) -> Client {
-    Client::builder().base_url(url).api_key(KEY).build().expect("the settings are valid")
+    let builder = Client::builder().base_url(url).api_key(KEY).retries(RetryPolicy::none());
+    builder.build().expect("the settings are valid")
 }
 
 pub(crate) fn deployment_id() -> DeploymentId {

@@ -1,5 +1,7 @@
 //! Lists as streams.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use futures::{StreamExt, TryStreamExt, stream::FusedStream};

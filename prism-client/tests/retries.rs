@@ -1,5 +1,7 @@
 //! What is tried again, how often, and with what.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use std::{collections::BTreeSet, time::Duration};

@@ -65,13 +65,12 @@ impl Engine {
     /// Called before the first request is served, so that a run that starts now is not taken for one of them.
     pub(crate) async fn new(core: Arc<Core>, receivers: Receivers) -> Result<Self> {
         let interrupted = interrupted_runs(&core).await?;
-        let overflow = receivers.overflow.clone();
         let (agents, memories) = (Arc::new(Agents::default()), Arc::new(Memories::default()));
-        let provisioner = Arc::new(Provisioner::new(core.clone(), agents.clone(), overflow.clone()));
-        let upkeep = Upkeep::new(core.clone(), agents.clone(), memories.clone(), overflow.clone());
-        let drivers = Drivers::new(core.clone(), agents, memories, interrupted, overflow.clone());
+        let provisioner = Arc::new(Provisioner::new(core.clone(), agents.clone()));
+        let upkeep = Upkeep::new(core.clone(), agents.clone(), memories.clone());
+        let drivers = Drivers::new(core.clone(), agents, memories, interrupted);
         let (upkeep, drivers) = (Arc::new(upkeep), Arc::new(drivers));
-        let dispatcher = Arc::new(Dispatcher::new(core.clone(), overflow));
+        let dispatcher = Arc::new(Dispatcher::new(core.clone()));
         Ok(Self { core, receivers, provisioner, drivers, upkeep, dispatcher })
     }
 
@@ -92,6 +91,11 @@ impl Engine {
                 Some(deployment) = self.receivers.upkeep.recv() => self.upkeep.nudge(deployment),
                 Some(webhook) = self.receivers.webhooks.recv() => self.dispatcher.nudge(webhook),
                 () = self.dispatcher.due() => self.dispatcher.look().await,
+                // Under load there is one of these after the other, so each looks for its own work alone.
+                () = self.provisioner.freed() => tell(self.provisioner.sweep().await, "provisioning"),
+                () = self.drivers.freed() => tell(self.drivers.sweep().await, "runs"),
+                () = self.upkeep.freed() => tell(self.upkeep.sweep().await, "upkeep"),
+                () = self.dispatcher.freed() => self.dispatcher.sweep().await,
                 () = self.receivers.overflow.notified() => self.sweep().await,
                 _ = sweeps.tick() => self.sweep().await,
             }
@@ -101,25 +105,20 @@ impl Engine {
     }
 
     async fn sweep(&self) {
-        if let Err(error) = self.provisioner.sweep().await {
-            tracing::warn!(%error, "the provisioning sweep failed; it is repeated");
-        }
-        if let Err(error) = self.drivers.sweep().await {
-            tracing::warn!(%error, "the sweep for runs failed; it is repeated");
-        }
-        if let Err(error) = self.upkeep.sweep().await {
-            tracing::warn!(%error, "the sweep for upkeep failed; it is repeated");
-        }
-        if let Err(error) = snapshots::expire(&self.core).await {
-            tracing::warn!(%error, "the sweep for expired snapshots failed; it is repeated");
-        }
-        if let Err(error) = retention::expire(&self.core).await {
-            tracing::warn!(%error, "the sweep for outdated records failed; it is repeated");
-        }
-        if let Err(error) = approvals::expire(&self.core).await {
-            tracing::warn!(%error, "the sweep for unanswered questions failed; it is repeated");
-        }
+        tell(self.provisioner.sweep().await, "provisioning");
+        tell(self.drivers.sweep().await, "runs");
+        tell(self.upkeep.sweep().await, "upkeep");
+        tell(snapshots::expire(&self.core).await, "expired snapshots");
+        tell(retention::expire(&self.core).await, "outdated records");
+        tell(approvals::expire(&self.core).await, "unanswered questions");
         self.dispatcher.sweep().await;
+    }
+}
+
+/// Says that a sweep failed. The next one does its work.
+fn tell(swept: Result<()>, what: &str) {
+    if let Err(error) = swept {
+        tracing::warn!(%error, what, "a sweep failed; it is repeated");
     }
 }
 

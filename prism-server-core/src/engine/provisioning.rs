@@ -14,7 +14,6 @@ use std::{
 
 use futures::FutureExt;
 use prism_types::{DeploymentId, InstanceId};
-use tokio::sync::Notify;
 use tracing::Instrument as _;
 
 use super::{
@@ -49,8 +48,8 @@ pub(super) struct Provisioner {
 }
 
 impl Provisioner {
-    pub(super) fn new(core: Arc<Core>, agents: Arc<Agents>, overflow: Arc<Notify>) -> Self {
-        let workers = Workers::new(core.settings.concurrent_provisioning, overflow);
+    pub(super) fn new(core: Arc<Core>, agents: Arc<Agents>) -> Self {
+        let workers = Workers::new(core.settings.concurrent_provisioning);
         Self { core, agents, workers, ailing: Mutex::default() }
     }
 
@@ -112,6 +111,11 @@ impl Provisioner {
         if self.workers.nudge(&id).is_some() {
             self.spawn(id);
         }
+    }
+
+    /// Waits until there is a place again for somebody who found none.
+    pub(super) async fn freed(&self) {
+        self.workers.freed().await;
     }
 
     /// Looks for deployments that are to be made ready or removed.

@@ -68,9 +68,8 @@ impl Drivers {
         agents: Arc<Agents>,
         memories: Arc<Memories>,
         interrupted: HashSet<RunId>,
-        overflow: Arc<Notify>,
     ) -> Self {
-        let workers = Workers::new(core.settings.concurrent_runs, overflow);
+        let workers = Workers::new(core.settings.concurrent_runs);
         Self { core, agents, memories, workers, interrupted: Mutex::new(interrupted) }
     }
 
@@ -79,6 +78,11 @@ impl Drivers {
         if let Some(wake) = self.workers.nudge(&id) {
             self.spawn(id, wake);
         }
+    }
+
+    /// Waits until there is a place again for somebody who found none.
+    pub(super) async fn freed(&self) {
+        self.workers.freed().await;
     }
 
     /// Looks for runs that nobody drives.

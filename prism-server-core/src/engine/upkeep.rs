@@ -7,7 +7,6 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt;
 use prism_types::{DeploymentId, DreamId, ThreadId};
-use tokio::sync::Notify;
 
 use super::{SWEEP_PAGE, agents::Agents, dreams, memories::Memories, workers::Workers};
 use crate::{
@@ -29,13 +28,8 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    pub(super) fn new(
-        core: Arc<Core>,
-        agents: Arc<Agents>,
-        memories: Arc<Memories>,
-        overflow: Arc<Notify>,
-    ) -> Self {
-        let workers = Workers::new(core.settings.concurrent_provisioning, overflow);
+    pub(super) fn new(core: Arc<Core>, agents: Arc<Agents>, memories: Arc<Memories>) -> Self {
+        let workers = Workers::new(core.settings.concurrent_provisioning);
         Self { core, agents, memories, workers }
     }
 
@@ -44,6 +38,11 @@ impl Upkeep {
         if self.workers.nudge(&id).is_some() {
             self.spawn(id);
         }
+    }
+
+    /// Waits until there is a place again for somebody who found none.
+    pub(super) async fn freed(&self) {
+        self.workers.freed().await;
     }
 
     /// Looks for deployments with something to do.

@@ -17,7 +17,7 @@ pub(super) struct Workers<Id> {
     most: usize,
     /// Somebody was turned away because all places were taken.
     turned_away: AtomicBool,
-    sweep: Arc<Notify>,
+    freed: Notify,
 }
 
 #[derive(Default)]
@@ -28,9 +28,15 @@ struct Worker {
 }
 
 impl<Id: Eq + Hash + Clone> Workers<Id> {
-    /// At most `most` workers; `sweep` is notified when there is a place again for somebody turned away.
-    pub(super) fn new(most: usize, sweep: Arc<Notify>) -> Self {
-        Self { active: Mutex::default(), most, turned_away: AtomicBool::new(false), sweep }
+    /// At most `most` workers.
+    pub(super) fn new(most: usize) -> Self {
+        let (active, turned_away, freed) = (Mutex::default(), AtomicBool::new(false), Notify::new());
+        Self { active, most, turned_away, freed }
+    }
+
+    /// Waits until there is a place again for somebody who was turned away.
+    pub(super) async fn freed(&self) {
+        self.freed.notified().await;
     }
 
     /// Wakes the worker of `id`, or asks the caller to start one: with the handle by which it is woken.
@@ -67,7 +73,7 @@ impl<Id: Eq + Hash + Clone> Workers<Id> {
         active.remove(id);
         drop(active);
         if self.turned_away.swap(false, Ordering::SeqCst) {
-            self.sweep.notify_one();
+            self.freed.notify_one();
         }
         false
     }
@@ -92,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_nudge_during_work_makes_the_worker_look_again() {
-        let workers = Workers::new(2, Arc::default());
+        let workers = Workers::new(2);
         assert!(workers.nudge(&1).is_some());
         assert!(workers.nudge(&1).is_none());
         assert!(workers.finish(&1));
@@ -103,13 +109,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_is_turned_away_gets_a_sweep_when_there_is_a_place() {
-        let sweep = Arc::new(Notify::new());
-        let workers = Workers::new(1, sweep.clone());
+    async fn it_is_told_when_there_is_a_place_for_whoever_was_turned_away() {
+        let workers = Workers::new(1);
         assert!(workers.nudge(&1).is_some());
         assert!(workers.nudge(&2).is_none());
         assert!(!workers.finish(&1));
-        sweep.notified().await;
+        workers.freed().await;
         assert!(workers.nudge(&2).is_some());
     }
 }

@@ -67,11 +67,11 @@ pub(super) struct Dispatcher {
 }
 
 impl Dispatcher {
-    pub(super) fn new(core: Arc<Core>, overflow: Arc<Notify>) -> Self {
+    pub(super) fn new(core: Arc<Core>) -> Self {
         let places = Semaphore::new(core.settings.concurrent_webhooks.clamp(1, Semaphore::MAX_PERMITS));
         Self {
             core,
-            workers: Workers::new(WORKERS, overflow),
+            workers: Workers::new(WORKERS),
             places,
             alarm: Alarm::default(),
             resume: Mutex::default(),
@@ -95,6 +95,11 @@ impl Dispatcher {
         if let Err(error) = self.start_due().await {
             tracing::warn!(%error, "looking for what is due to webhooks failed; it is repeated");
         }
+    }
+
+    /// Waits until there is a place again for somebody who found none.
+    pub(super) async fn freed(&self) {
+        self.workers.freed().await;
     }
 
     /// Looks for what is due, and for deleted webhooks.

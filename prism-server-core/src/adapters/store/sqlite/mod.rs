@@ -232,6 +232,15 @@ impl Store for SqliteStore {
     }
 
     fn skills<'a>(&'a self, deployment: &'a DeploymentId) -> BoxFuture<'a, StoreResult<Vec<SkillRecord>>> {
+        // Most deployments have none, and to find that out is less work than to hand it to another thread.
+        let first = self.readers.read(|connection| {
+            rows::one::<SkillRecord>(connection, queries::FIRST_SKILL, params![deployment.as_str()])
+        });
+        match first {
+            Ok(None) => return futures::future::ready(Ok(Vec::new())).boxed(),
+            Ok(Some(_)) => {}
+            Err(error) => return futures::future::ready(Err(error)).boxed(),
+        }
         let deployment = deployment.clone();
         self.scan(move |connection| rows::all(connection, queries::SKILLS, params![deployment.as_str()]))
     }

@@ -122,8 +122,11 @@ queries! {
     DEPLOYMENTS_OF_CUSTOMER_IN_STATE: deployments
         "WHERE tenant_id = ?1 AND customer_id = ?4 AND state = ?5 AND id < ?2 AND state <> 'deleted'
          ORDER BY id DESC LIMIT ?3";
-    DEPLOYMENTS_IN_STATE: deployments "WHERE state = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    // Named, for otherwise SQLite considers indexes of some states only, and plans anew for each state it is asked for.
+    DEPLOYMENTS_IN_STATE: deployments
+        "INDEXED BY deployments_in_state WHERE state = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
     SPEC: specs "WHERE deployment_id = ?1 AND version = ?2";
+    FIRST_SKILL: skills "WHERE deployment_id = ?1 ORDER BY position LIMIT 1";
     SKILLS: skills "WHERE deployment_id = ?1 ORDER BY position";
     INSTANCE: instances "WHERE id = ?1";
     SNAPSHOT: snapshots "WHERE id = ?1";

@@ -37,7 +37,7 @@ async fn a_workspace_moves_from_one_deployment_to_others(server: TestServer) {
     assert_eq!(snapshot.name, "Test agent");
     let kept = snapshot.expires_at.as_millis() - snapshot.created_at.as_millis();
     assert_eq!(kept, 30 * 24 * 3600 * 1000, "for 30 days");
-    assert_eq!(server.client().snapshots().list().await.unwrap().data, [snapshot.clone()]);
+    assert_eq!(server.client().snapshots().list().await.unwrap().data, std::slice::from_ref(&snapshot));
 
     // Two begin with it, and each goes its own way; what else the first one had is gone.
     let request = CreateDeployment::new("cus_1", "Another", scripted("read plan.md"))
@@ -52,7 +52,10 @@ async fn a_workspace_moves_from_one_deployment_to_others(server: TestServer) {
 
     // It can be left again, and deleted before its time.
     let again = deleted(&server, &second).await;
-    assert_eq!(server.client().snapshots().list().limit(1_u32).await.unwrap().data, [again.clone()]);
+    assert_eq!(
+        server.client().snapshots().list().limit(1_u32).await.unwrap().data,
+        std::slice::from_ref(&again)
+    );
     server.client().snapshots().delete(&snapshot.snapshot_id).await.unwrap();
     for _ in 0..2 {
         let gone = server.client().snapshots().get(&snapshot.snapshot_id).await.unwrap_err();

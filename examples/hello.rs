@@ -1,7 +1,7 @@
 //! Deploys an agent on a running server and talks to it: see the README.
 
-use prism_client::Client;
-use prism_types::{CreateDeployment, EventPayload, Runtime};
+use prism_client::{Client, chat::Part};
+use prism_types::{CreateDeployment, Runtime};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -11,12 +11,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let agent = client.deployment(&created.deployment_id);
     agent.wait_until_ready().await?;
 
-    let mut events = agent.events().stream().open().await?;
-    agent.messages().send("Plan a launch video").await?;
-    while let Some(event) = events.next().await {
-        match event?.payload {
-            EventPayload::Token(token) => print!("{}", token.delta),
-            EventPayload::RunStatus(run) if run.status.is_terminal() => break,
+    let mut turn = agent.chat("Plan a launch video").await?;
+    while let Some(part) = turn.next().await.transpose()? {
+        match part {
+            Part::Text(piece) => print!("{piece}"),
+            Part::ToolCall(call) => println!("[{}]", call.tool),
             _ => {}
         }
     }

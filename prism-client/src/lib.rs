@@ -3,7 +3,7 @@
 //! # A first conversation
 //!
 //! ```no_run
-//! use prism_client::{Client, types::{CreateDeployment, EventPayload}};
+//! use prism_client::{Client, chat::Part, types::CreateDeployment};
 //!
 //! # async fn example() -> Result<(), prism_client::Error> {
 //! let client = Client::from_env()?; // PRISM_API_KEY and PRISM_BASE_URL
@@ -13,19 +13,10 @@
 //! let agent = client.deployment(&created.deployment_id);
 //! agent.wait_until_ready().await?;
 //!
-//! // Open the stream before the message is sent, so that nothing is missed.
-//! let mut events = agent.events().stream().open().await?;
-//! let receipt = agent.messages().send("Plan our summer campaign.").await?;
-//! while let Some(event) = events.next().await.transpose()? {
-//!     match event.payload {
-//!         EventPayload::Token(token) => print!("{}", token.delta),
-//!         EventPayload::RunStatus(change) if change.run_id == receipt.run_id => {
-//!             println!("[{}]", change.status);
-//!             if change.status.is_terminal() {
-//!                 break;
-//!             }
-//!         }
-//!         _ => {}
+//! let mut turn = agent.chat("Plan our summer campaign.").await?;
+//! while let Some(part) = turn.next().await.transpose()? {
+//!     if let Part::Text(piece) = part {
+//!         print!("{piece}");
 //!     }
 //! }
 //! # Ok(())
@@ -49,6 +40,7 @@
 //! # }
 //! ```
 //!
+//! * A [`chat`] is a message and what the agent does about it, as a stream of text, tool calls and questions.
 //! * A [`Response`] is the value that was answered, with the status, the headers and the request id beside
 //!   it.
 //! * [`types`] has everything that travels: requests, answers, events, ids.
@@ -123,6 +115,7 @@
 
 mod backoff;
 mod call;
+pub mod chat;
 mod client;
 mod error;
 pub mod events;

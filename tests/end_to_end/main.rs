@@ -7,6 +7,7 @@ mod access;
 mod automations;
 mod bad_input;
 mod changes;
+mod chat;
 mod crash;
 mod dreams;
 mod errors;

@@ -17,6 +17,7 @@ pub(crate) enum Kind {
     Decode(Misfit),
     TooLarge(usize),
     DeploymentFailed(Option<Failure>),
+    RunFailed(Failure),
     NotReadyInTime {
         limit: Duration,
         last: Option<DeploymentStatus>,
@@ -74,6 +75,7 @@ impl fmt::Display for Kind {
                 write!(f, "the deployment failed: {}: {}", failure.code, failure.message)
             }
             Self::DeploymentFailed(None) => f.write_str("the deployment failed and does not say why"),
+            Self::RunFailed(failure) => write!(f, "it failed: {}: {}", failure.code, failure.message),
             Self::NotReadyInTime { limit, last: Some(status) } => {
                 write!(f, "the deployment was still `{status}` after {limit:?}")
             }

@@ -148,9 +148,11 @@ impl Error {
         self.0.retry_after
     }
 
-    /// Why the deployment could not be started; see [`is_deployment_failed`](Self::is_deployment_failed).
+    /// Why the deployment could not be started, or the run failed; see
+    /// [`is_deployment_failed`](Self::is_deployment_failed) and [`is_run_failed`](Self::is_run_failed).
     pub fn failure(&self) -> Option<&Failure> {
         match &self.0.kind {
+            Kind::RunFailed(failure) => Some(failure),
             Kind::DeploymentFailed(failure) => failure.as_ref(),
             _ => None,
         }
@@ -274,6 +276,12 @@ impl Error {
     /// the cause and create a new deployment.
     pub fn is_deployment_failed(&self) -> bool {
         matches!(self.0.kind, Kind::DeploymentFailed(_))
+    }
+
+    /// The run that was waited for failed, or was cancelled; [`failure`](Self::failure) says why. Another message starts
+    /// another run.
+    pub fn is_run_failed(&self) -> bool {
+        matches!(self.0.kind, Kind::RunFailed(_))
     }
 
     /// The same request may succeed later: time-outs, broken connections, 408, 425, 429, 5xx without 501, and

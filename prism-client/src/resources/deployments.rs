@@ -2,7 +2,7 @@
 
 use prism_types::{
     CreateDeployment, Cursor, DeletedDeployment, Deployment, DeploymentId, DeploymentStatus,
-    DeploymentSummary, Page, UpdateDeployment,
+    DeploymentSummary, Page, SendMessage, UpdateDeployment,
 };
 use reqwest::Method;
 
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     Client,
     call::{Call, calls, conditional, keyed, paged, query_setters},
+    chat::ChatCall,
     events::Events,
 };
 
@@ -108,6 +109,12 @@ impl DeploymentHandle {
     /// Sends messages to the agent.
     pub fn messages(&self) -> Messages {
         Messages::new(self.client.clone(), self.id.clone())
+    }
+
+    /// Says something to the agent, and follows what it does about it: a string for the default thread, or a
+    /// [`SendMessage`]. See [`chat`](crate::chat).
+    pub fn chat(&self, message: impl Into<SendMessage>) -> ChatCall {
+        ChatCall::new(self.clone(), message.into())
     }
 
     /// Follows what the agent does.

@@ -1,0 +1,272 @@
+//! A conversation, turn by turn: a message, and what the agent does about it, as it does it.
+//!
+//! A [`Turn`] is made of the [event stream](crate::events), so it has all that this has: it resumes by itself, and nothing
+//! is missing or repeated. What it adds is that it begins with the message and ends with the answer.
+//!
+//! ```no_run
+//! use prism_client::chat::{Outcome, Part};
+//!
+//! # use prism_client::{Error, resources::DeploymentHandle};
+//! # async fn example(agent: DeploymentHandle) -> Result<(), Error> {
+//! let mut turn = agent.chat("Plan a launch video").await?;
+//! while let Some(part) = turn.next().await.transpose()? {
+//!     match part {
+//!         Part::Text(piece) => print!("{piece}"),
+//!         Part::ToolCall(call) => println!("[{} …]", call.tool),
+//!         _ => {}
+//!     }
+//! }
+//! match turn.outcome() {
+//!     Some(Outcome::Completed) => {}
+//!     // Whatever is said next on the thread is the answer.
+//!     Some(Outcome::Asks(question)) => println!("The agent asks: {}", question.summary),
+//!     Some(Outcome::Failed(failure)) => println!("It failed: {}", failure.message),
+//!     _ => {}
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures::{Stream, StreamExt, stream::FusedStream};
+use prism_types::{
+    Event, EventPayload, Failure, FilesystemChanged, RunId, RunStatus, RunStatusChanged, SendMessage,
+    SteeringRequested, ThreadId, ThreadTarget, ToolCalled, ToolReturned,
+};
+
+use crate::{Error, EventStream, error::Kind, resources::DeploymentHandle};
+
+/// A message and the answer to it; from [`DeploymentHandle::chat`].
+///
+/// Nothing is sent before [`send`](Self::send), [`text`](Self::text) or `.await`.
+#[derive(Debug, Clone)]
+#[must_use = "nothing is sent before `send`, `text` or `.await`"]
+pub struct ChatCall {
+    deployment: DeploymentHandle,
+    message: SendMessage,
+    idempotency_key: Option<String>,
+}
+
+impl ChatCall {
+    pub(crate) fn new(deployment: DeploymentHandle, message: SendMessage) -> Self {
+        Self { deployment, message, idempotency_key: None }
+    }
+
+    /// Names the message, as [`idempotency_key`](crate::resources::SendMessageCall::idempotency_key) of sending one does.
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// Opens the event stream and sends the message.
+    ///
+    /// # Errors
+    /// As sending a message and opening the stream do: see [`Error`] for what there is to ask it.
+    pub async fn send(self) -> Result<Turn, Error> {
+        let Self { deployment, message, idempotency_key } = self;
+        let mut open = deployment.events().stream();
+        if let Some(ThreadTarget::Existing(thread)) = &message.thread_id {
+            open = open.thread(thread.clone());
+        }
+        // Before the message is sent, so that nothing is missed of what comes of it.
+        let events = open.open().await?;
+        let mut send = deployment.messages().send(message);
+        if let Some(key) = &idempotency_key {
+            send = send.idempotency_key(key);
+        }
+        let receipt = send.await?.into_inner();
+        let (run_id, thread_id) = (receipt.run_id, receipt.thread_id);
+        Ok(Turn { events, run_id, thread_id, asked: None, outcome: None, is_over: false })
+    }
+
+    /// Sends the message and waits for all that the agent says.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send) and [`Turn::text`].
+    pub async fn text(self) -> Result<String, Error> {
+        self.send().await?.text().await
+    }
+}
+
+impl IntoFuture for ChatCall {
+    type Output = Result<Turn, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+/// What the agent does about a message, as it does it: a stream of [`Part`]s, which ends when the agent is through or asks a
+/// human.
+///
+/// A message that is sent while the agent works on the thread joins that work: its turn begins there, and ends with it.
+/// Dropping the turn stops nothing but the listening; [`cancel`](crate::resources::Runs::cancel) of its
+/// [`run_id`](Self::run_id) does.
+#[must_use = "a turn does nothing unless it is polled"]
+pub struct Turn {
+    events: EventStream,
+    run_id: RunId,
+    thread_id: ThreadId,
+    /// The question that was asked last.
+    asked: Option<SteeringRequested>,
+    outcome: Option<Outcome>,
+    is_over: bool,
+}
+
+/// Something that the agent does.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Part {
+    /// It says something: the next piece of its text.
+    Text(String),
+    /// It calls a tool.
+    ToolCall(ToolCalled),
+    /// It got the tool's result.
+    ToolResult(ToolReturned),
+    /// It changed a file of its workspace; with `features.filesystem_webhooks`.
+    File(FilesystemChanged),
+    /// It asks a human. The turn ends with this, with [`Outcome::Asks`].
+    Question(SteeringRequested),
+    /// Something that this version does not know.
+    Other(Event),
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The agent is through.
+    Completed,
+    /// It waits for a human: the next message on the thread is the answer, and begins the next turn of the same run.
+    Asks(SteeringRequested),
+    /// The run failed, or was cancelled.
+    Failed(Failure),
+}
+
+impl Turn {
+    /// The next part; `None` at the end. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// As [`EventStream::next`]; and [`Error::is_disconnected`] when the stream is over before the run is, as after the
+    /// deployment was deleted.
+    pub async fn next(&mut self) -> Option<Result<Part, Error>> {
+        StreamExt::next(self).await
+    }
+
+    /// The run that works on the message.
+    pub fn run_id(&self) -> &RunId {
+        &self.run_id
+    }
+
+    /// The thread: where to say more.
+    pub fn thread_id(&self) -> &ThreadId {
+        &self.thread_id
+    }
+
+    /// How it ended; `None` until then, and when it ended with an error.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    /// All that the agent says from now on, to its end or its question. What it asks is not part of it.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next); and [`Error::is_run_failed`] when the run fails: [`Error::failure`] says why.
+    pub async fn text(mut self) -> Result<String, Error> {
+        let mut text = String::new();
+        while let Some(part) = self.next().await.transpose()? {
+            if let Part::Text(piece) = part {
+                text.push_str(&piece);
+            }
+        }
+        match self.outcome {
+            Some(Outcome::Failed(ref failure)) => {
+                Err(self.named(Error::new(Kind::RunFailed(failure.clone()))))
+            }
+            _ => Ok(text),
+        }
+    }
+
+    fn named(&self, error: Error) -> Error {
+        error.during(&format!("the run {}", self.run_id))
+    }
+
+    /// What an event is to this turn; `None`: nothing.
+    fn part(&mut self, event: Event) -> Option<Part> {
+        if event.payload.run_id() != Some(&self.run_id) {
+            return None;
+        }
+        match event.payload {
+            EventPayload::Token(token) => Some(Part::Text(token.delta)),
+            EventPayload::ToolCall(call) => Some(Part::ToolCall(call)),
+            EventPayload::ToolResult(result) => Some(Part::ToolResult(result)),
+            EventPayload::Filesystem(changed) => Some(Part::File(changed)),
+            EventPayload::SteeringRequest(question) => {
+                self.asked = Some(question.clone());
+                Some(Part::Question(question))
+            }
+            EventPayload::RunStatus(changed) => {
+                self.outcome = self.outcome_of(changed);
+                None
+            }
+            _ => Some(Part::Other(event)),
+        }
+    }
+
+    fn outcome_of(&mut self, changed: RunStatusChanged) -> Option<Outcome> {
+        match changed.status {
+            RunStatus::Completed => Some(Outcome::Completed),
+            RunStatus::Error => {
+                let unnamed = || Failure::new("internal", "the server does not say why the run failed");
+                Some(Outcome::Failed(changed.error.unwrap_or_else(unnamed)))
+            }
+            // A turn that begins while the run still waits has not seen the question; this message answers it.
+            RunStatus::WaitingOnHuman => self.asked.take().map(Outcome::Asks),
+            _ => None,
+        }
+    }
+}
+
+impl FusedStream for Turn {
+    fn is_terminated(&self) -> bool {
+        self.is_over
+    }
+}
+
+impl Stream for Turn {
+    type Item = Result<Part, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if self.is_over {
+                return Poll::Ready(None);
+            }
+            let item = match ready!(self.events.poll_next_unpin(cx)) {
+                Some(Ok(event)) => self.part(event).map(Ok),
+                Some(Err(error)) => Some(Err(error)),
+                None => Some(Err(self.named(Error::new(Kind::Disconnected)))),
+            };
+            self.is_over = self.outcome.is_some() || self.events.is_terminated();
+            if item.is_some() {
+                return Poll::Ready(item);
+            }
+        }
+    }
+}
+
+/// Without what was said.
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn")
+            .field("run_id", &self.run_id)
+            .field("thread_id", &self.thread_id)
+            .field("is_over", &self.outcome.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use super::errors::failed;
 use crate::ports::{StoreError, StoreResult};
@@ -50,8 +50,16 @@ fn open(path: &Path) -> StoreResult<Connection> {
         .map_err(|error| cannot_open(path, &failed(&error).to_string()))?;
     connection.busy_timeout(BUSY).map_err(|error| failed(&error))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    plan_once(&connection)?;
     settings(&connection, "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;")?;
     Ok(connection)
+}
+
+/// Lets SQLite plan a statement once. By itself it plans one anew, at each execution, that has a parameter whose value could
+/// matter to the plan, such as every `LIMIT ?`: which is more work than most of them are.
+pub(super) fn plan_once(connection: &Connection) -> StoreResult<()> {
+    let set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
+    set.map(drop).map_err(|error| failed(&error))
 }
 
 /// Creates an empty file that only its owner may read; SQLite gives its companions the same mode.

@@ -122,9 +122,7 @@ queries! {
     DEPLOYMENTS_OF_CUSTOMER_IN_STATE: deployments
         "WHERE tenant_id = ?1 AND customer_id = ?4 AND state = ?5 AND id < ?2 AND state <> 'deleted'
          ORDER BY id DESC LIMIT ?3";
-    // Named, for otherwise SQLite considers indexes of some states only, and plans anew for each state it is asked for.
-    DEPLOYMENTS_IN_STATE: deployments
-        "INDEXED BY deployments_in_state WHERE state = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    DEPLOYMENTS_IN_STATE: deployments "WHERE state = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
     SPEC: specs "WHERE deployment_id = ?1 AND version = ?2";
     FIRST_SKILL: skills "WHERE deployment_id = ?1 ORDER BY position LIMIT 1";
     SKILLS: skills "WHERE deployment_id = ?1 ORDER BY position";
@@ -204,12 +202,16 @@ queries! {
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
+    use rusqlite::{Connection, StatementStatus};
 
-    use super::{super::migrations, *};
+    use super::{
+        super::{connection::plan_once, migrations},
+        *,
+    };
 
     fn database() -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
+        plan_once(&connection).unwrap();
         migrations::run(&mut connection).unwrap();
         connection
     }
@@ -237,6 +239,28 @@ mod tests {
             }
             assert!(plan.len() == 1 && plan[0].starts_with("SEARCH "), "{name}: {plan:?}");
         }
+    }
+
+    #[test]
+    fn a_query_is_planned_once() {
+        let connection = database();
+        let mut planned_anew = Vec::new();
+        for (name, sql) in ALL {
+            let mut statement = connection.prepare(sql).unwrap();
+            for value in ["x", "y", "z"] {
+                for parameter in 1..=statement.parameter_count() {
+                    // The limits are numbers, which are the same for each page.
+                    if statement.raw_bind_parameter(parameter, value).is_err() {
+                        statement.raw_bind_parameter(parameter, 1).unwrap();
+                    }
+                }
+                let _ = statement.raw_query().next();
+            }
+            if statement.get_status(StatementStatus::RePrepare) > 0 {
+                planned_anew.push(name);
+            }
+        }
+        assert_eq!(planned_anew, [&"x"; 0]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `prism approvals`.
 
 use clap::Subcommand;
-use prism_client::types::{AnswerApproval, Approval, ApprovalId, Cursor, DeploymentId};
+use prism_client::types::{AnswerApproval, Approval, ApprovalId, DeploymentId};
 
 use super::{Listing, Server};
 use crate::{
@@ -58,17 +58,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::List { deployment, pending, listing, server, output } => {
             let approvals = server.with(async |client| {
-                let page = async |limit: u32, cursor: Option<Cursor>| {
-                    let mut call = client.deployment(&deployment).approvals().list().limit(limit);
-                    if pending {
-                        call = call.pending(true);
-                    }
-                    if let Some(cursor) = cursor {
-                        call = call.cursor(cursor);
-                    }
-                    Ok(call.await?.into_inner())
-                };
-                listing.read(page).await
+                let mut call = client.deployment(&deployment).approvals().list().limit(listing.page());
+                if pending {
+                    call = call.pending(true);
+                }
+                listing.read(call.items()).await
             })?;
             output.print(&approvals, |approvals| many(approvals))
         }

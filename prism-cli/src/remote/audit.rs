@@ -1,6 +1,6 @@
 //! `prism audit`.
 
-use prism_client::types::{AuditEntry, Cursor, DeploymentId};
+use prism_client::types::{AuditEntry, DeploymentId};
 
 use super::{Listing, Server};
 use crate::{
@@ -28,17 +28,11 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { deployment, listing, server, output } = arguments;
     let entries = server.with(async |client| {
-        let page = async |limit: u32, cursor: Option<Cursor>| {
-            let mut call = client.audit_log().list().limit(limit);
-            if let Some(deployment) = &deployment {
-                call = call.deployment_id(deployment.clone());
-            }
-            if let Some(cursor) = cursor {
-                call = call.cursor(cursor);
-            }
-            Ok(call.await?.into_inner())
-        };
-        listing.read(page).await
+        let mut call = client.audit_log().list().limit(listing.page());
+        if let Some(deployment) = &deployment {
+            call = call.deployment_id(deployment.clone());
+        }
+        listing.read(call.items()).await
     })?;
     output.print(&entries, |entries| many(entries))
 }

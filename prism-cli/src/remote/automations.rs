@@ -2,8 +2,8 @@
 
 use clap::Subcommand;
 use prism_client::types::{
-    Automation, AutomationId, AutomationRun, AutomationSummary, CreateAutomation, Cursor, DeploymentId,
-    ThreadId, TriggeredAutomation, UpdateAutomation,
+    Automation, AutomationId, AutomationRun, AutomationSummary, CreateAutomation, DeploymentId, ThreadId,
+    TriggeredAutomation, UpdateAutomation,
 };
 
 use super::{Listing, Server, text};
@@ -138,14 +138,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::List { deployment, listing, server, output } => {
             let automations = server.with(async |client| {
-                let page = async |limit: u32, cursor: Option<Cursor>| {
-                    let mut call = client.deployment(&deployment).automations().list().limit(limit);
-                    if let Some(cursor) = cursor {
-                        call = call.cursor(cursor);
-                    }
-                    Ok(call.await?.into_inner())
-                };
-                listing.read(page).await
+                listing
+                    .read(client.deployment(&deployment).automations().list().limit(listing.page()).items())
+                    .await
             })?;
             output.print(&automations, |automations| many(automations))
         }
@@ -177,14 +172,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Runs { one, listing } => {
             let runs = one.server.with(async |client| {
                 let automations = client.deployment(&one.deployment).automations();
-                let page = async |limit: u32, cursor: Option<Cursor>| {
-                    let mut call = automations.runs(&one.automation).limit(limit);
-                    if let Some(cursor) = cursor {
-                        call = call.cursor(cursor);
-                    }
-                    Ok(call.await?.into_inner())
-                };
-                listing.read(page).await
+                listing.read(automations.runs(&one.automation).limit(listing.page()).items()).await
             })?;
             one.output.print(&runs, |runs| history(runs))
         }

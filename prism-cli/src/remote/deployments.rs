@@ -3,9 +3,7 @@
 use std::{io::Read, path::PathBuf, time::Duration};
 
 use clap::{Subcommand, builder::PossibleValuesParser};
-use prism_client::types::{
-    CreateDeployment, Cursor, Deployment, DeploymentId, DeploymentStatus, DeploymentSummary,
-};
+use prism_client::types::{CreateDeployment, Deployment, DeploymentId, DeploymentStatus, DeploymentSummary};
 
 use super::{Listing, Server};
 use crate::{
@@ -103,20 +101,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::List { customer, status, listing, server, output } => {
             let deployments = server.with(async |client| {
-                let page = async |limit: u32, cursor: Option<Cursor>| {
-                    let mut call = client.deployments().list().limit(limit);
-                    if let Some(customer) = &customer {
-                        call = call.customer_id(customer);
-                    }
-                    if let Some(status) = &status {
-                        call = call.status(status.as_str());
-                    }
-                    if let Some(cursor) = cursor {
-                        call = call.cursor(cursor);
-                    }
-                    Ok(call.await?.into_inner())
-                };
-                listing.read(page).await
+                let mut call = client.deployments().list().limit(listing.page());
+                if let Some(customer) = &customer {
+                    call = call.customer_id(customer);
+                }
+                if let Some(status) = &status {
+                    call = call.status(status.as_str());
+                }
+                listing.read(call.items()).await
             })?;
             output.print(&deployments, |deployments| many(deployments))
         }

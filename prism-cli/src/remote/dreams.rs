@@ -1,7 +1,7 @@
 //! `prism dreams`.
 
 use clap::Subcommand;
-use prism_client::types::{Cursor, DeploymentId, Dream, DreamId, DreamedMemory};
+use prism_client::types::{DeploymentId, Dream, DreamId, DreamedMemory};
 
 use super::{Listing, Server};
 use crate::{
@@ -61,14 +61,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::List { deployment, listing, server, output } => {
             let dreams = server.with(async |client| {
-                let page = async |limit: u32, cursor: Option<Cursor>| {
-                    let mut call = client.deployment(&deployment).dreams().list().limit(limit);
-                    if let Some(cursor) = cursor {
-                        call = call.cursor(cursor);
-                    }
-                    Ok(call.await?.into_inner())
-                };
-                listing.read(page).await
+                listing
+                    .read(client.deployment(&deployment).dreams().list().limit(listing.page()).items())
+                    .await
             })?;
             output.print(&dreams, |dreams| many(dreams))
         }

@@ -1,7 +1,7 @@
 //! `prism memories`.
 
 use clap::Subcommand;
-use prism_client::types::{Cursor, DeploymentId, Memory, MemoryId};
+use prism_client::types::{DeploymentId, Memory, MemoryId};
 
 use super::{Listing, Server};
 use crate::{
@@ -75,17 +75,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::List { deployment, q, listing, server, output } => {
             let memories = server.with(async |client| {
-                let page = async |limit: u32, cursor: Option<Cursor>| {
-                    let mut call = client.deployment(&deployment).memories().list().limit(limit);
-                    if let Some(words) = &q {
-                        call = call.q(words.clone());
-                    }
-                    if let Some(cursor) = cursor {
-                        call = call.cursor(cursor);
-                    }
-                    Ok(call.await?.into_inner())
-                };
-                listing.read(page).await
+                let mut call = client.deployment(&deployment).memories().list().limit(listing.page());
+                if let Some(words) = &q {
+                    call = call.q(words.clone());
+                }
+                listing.read(call.items()).await
             })?;
             output.print(&memories, |memories| many(memories))
         }

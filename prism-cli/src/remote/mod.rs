@@ -21,10 +21,7 @@ pub(crate) mod webhooks;
 use std::io::Read;
 
 use clap::Args;
-use prism_client::{
-    Client,
-    types::{Cursor, Page},
-};
+use prism_client::{Client, Items};
 use tokio::runtime;
 
 use crate::{environment, failure::Failure, output};
@@ -76,23 +73,24 @@ struct Listing {
 }
 
 impl Listing {
-    /// Reads pages until there are enough items. Says so when there are more.
-    async fn read<T>(
-        &self,
-        mut page: impl AsyncFnMut(u32, Option<Cursor>) -> Result<Page<T>, prism_client::Error>,
-    ) -> Result<Vec<T>, Failure> {
-        let (mut items, mut cursor) = (Vec::new(), None);
-        let mut missing = self.limit;
-        while missing > 0 {
-            let read = page(missing.min(PAGE), cursor).await?;
-            missing = missing.saturating_sub(u32::try_from(read.data.len()).unwrap_or(u32::MAX));
-            items.extend(read.data);
-            cursor = read.next_cursor;
-            if cursor.is_none() {
-                return Ok(items);
+    /// How many to ask for at once.
+    fn page(&self) -> u32 {
+        self.limit.min(PAGE)
+    }
+
+    /// Reads until there are enough items. Says so when there are more.
+    async fn read<T: Send + Unpin + 'static>(&self, mut items: Items<T>) -> Result<Vec<T>, Failure> {
+        let mut read = Vec::new();
+        while let Some(item) = items.next().await.transpose()? {
+            read.push(item);
+            if read.len() >= self.limit as usize {
+                if items.cursor().is_some() {
+                    let more = self.limit.saturating_mul(10);
+                    output::note(&format!("there are more; print them with --limit {more}"));
+                }
+                break;
             }
         }
-        output::note(&format!("there are more; print them with --limit {}", self.limit.saturating_mul(10)));
-        Ok(items)
+        Ok(read)
     }
 }

@@ -1,7 +1,7 @@
 //! `prism runs`.
 
 use clap::Subcommand;
-use prism_client::types::{Cursor, DeploymentId, Run, RunId};
+use prism_client::types::{DeploymentId, Run, RunId};
 
 use super::{Listing, Server};
 use crate::{
@@ -60,14 +60,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::List { deployment, listing, server, output } => {
             let runs = server.with(async |client| {
-                let page = async |limit: u32, cursor: Option<Cursor>| {
-                    let mut call = client.deployment(&deployment).runs().list().limit(limit);
-                    if let Some(cursor) = cursor {
-                        call = call.cursor(cursor);
-                    }
-                    Ok(call.await?.into_inner())
-                };
-                listing.read(page).await
+                listing.read(client.deployment(&deployment).runs().list().limit(listing.page()).items()).await
             })?;
             output.print(&runs, |runs| many(runs))
         }

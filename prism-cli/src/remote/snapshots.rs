@@ -1,7 +1,7 @@
 //! `prism snapshots`.
 
 use clap::Subcommand;
-use prism_client::types::{Cursor, Snapshot, SnapshotId};
+use prism_client::types::{Snapshot, SnapshotId};
 
 use super::{Listing, Server};
 use crate::{
@@ -51,14 +51,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::List { listing, server, output } => {
             let snapshots = server.with(async |client| {
-                let page = async |limit: u32, cursor: Option<Cursor>| {
-                    let mut call = client.snapshots().list().limit(limit);
-                    if let Some(cursor) = cursor {
-                        call = call.cursor(cursor);
-                    }
-                    Ok(call.await?.into_inner())
-                };
-                listing.read(page).await
+                listing.read(client.snapshots().list().limit(listing.page()).items()).await
             })?;
             output.print(&snapshots, |snapshots| many(snapshots))
         }

@@ -1,7 +1,7 @@
 //! `prism threads`.
 
 use clap::Subcommand;
-use prism_client::types::{Cursor, DeploymentId, Patch, Thread, ThreadId, ThreadSummary, UpdateThread};
+use prism_client::types::{DeploymentId, Patch, Thread, ThreadId, ThreadSummary, UpdateThread};
 
 use super::{Listing, Server};
 use crate::{
@@ -73,14 +73,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::List { deployment, listing, server, output } => {
             let threads = server.with(async |client| {
-                let page = async |limit: u32, cursor: Option<Cursor>| {
-                    let mut call = client.deployment(&deployment).threads().list().limit(limit);
-                    if let Some(cursor) = cursor {
-                        call = call.cursor(cursor);
-                    }
-                    Ok(call.await?.into_inner())
-                };
-                listing.read(page).await
+                listing
+                    .read(client.deployment(&deployment).threads().list().limit(listing.page()).items())
+                    .await
             })?;
             output.print(&threads, |threads| many(threads))
         }

@@ -2,9 +2,8 @@
 
 use clap::{Subcommand, builder::PossibleValuesParser};
 use prism_client::types::{
-    CreateWebhook, Cursor, DeploymentId, Patch, Timestamp, UpdateWebhook, Webhook, WebhookAttempt,
-    WebhookDelivery, WebhookDeliveryId, WebhookDeliveryStatus, WebhookEventType, WebhookId,
-    WebhookWithSecret,
+    CreateWebhook, DeploymentId, Patch, Timestamp, UpdateWebhook, Webhook, WebhookAttempt, WebhookDelivery,
+    WebhookDeliveryId, WebhookDeliveryStatus, WebhookEventType, WebhookId, WebhookWithSecret,
 };
 
 use super::{Listing, Server};
@@ -143,14 +142,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::List { listing, server, output } => {
             let webhooks = server.with(async |client| {
-                let page = async |limit: u32, cursor: Option<Cursor>| {
-                    let mut call = client.webhooks().list().limit(limit);
-                    if let Some(cursor) = cursor {
-                        call = call.cursor(cursor);
-                    }
-                    Ok(call.await?.into_inner())
-                };
-                listing.read(page).await
+                listing.read(client.webhooks().list().limit(listing.page()).items()).await
             })?;
             output.print(&webhooks, |webhooks| many(webhooks))
         }
@@ -211,17 +203,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Deliveries { id, delivery: None, status, listing, server, output } => {
             let deliveries = server.with(async |client| {
-                let page = async |limit: u32, cursor: Option<Cursor>| {
-                    let mut call = client.webhooks().deliveries(&id).limit(limit);
-                    if let Some(status) = &status {
-                        call = call.status(status.as_str());
-                    }
-                    if let Some(cursor) = cursor {
-                        call = call.cursor(cursor);
-                    }
-                    Ok(call.await?.into_inner())
-                };
-                listing.read(page).await
+                let mut call = client.webhooks().deliveries(&id).limit(listing.page());
+                if let Some(status) = &status {
+                    call = call.status(status.as_str());
+                }
+                listing.read(call.items()).await
             })?;
             output.print(&deliveries, |deliveries| many_deliveries(deliveries))
         }

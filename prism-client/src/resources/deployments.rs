@@ -178,24 +178,14 @@ calls! {
     CreateDeploymentCall -> Deployment;
     /// `GET /v1/deployments`, from [`Deployments::list`]. Needs the scope `deployments:read`.
     ///
-    /// A page may be empty and still not be the last: go on while it has a `next_cursor`.
+    /// A page may be empty and still not be the last: go on while it has a `next_cursor`, or have that done by
+    /// [`items`](ListDeploymentsCall::items).
     ///
     /// ```no_run
     /// # async fn example(client: prism_client::Client) -> Result<(), prism_client::Error> {
-    /// let mut cursor = None;
-    /// loop {
-    ///     let mut call = client.deployments().list().customer_id("cus_123").limit(100_u32);
-    ///     if let Some(cursor) = cursor {
-    ///         call = call.cursor(cursor);
-    ///     }
-    ///     let page = call.send().await?.into_inner();
-    ///     for deployment in page.data {
-    ///         println!("{} {}", deployment.deployment_id, deployment.status);
-    ///     }
-    ///     cursor = page.next_cursor;
-    ///     if cursor.is_none() {
-    ///         break;
-    ///     }
+    /// let mut deployments = client.deployments().list().customer_id("cus_123").items();
+    /// while let Some(deployment) = deployments.next().await.transpose()? {
+    ///     println!("{} {}", deployment.deployment_id, deployment.status);
     /// }
     /// # Ok(())
     /// # }

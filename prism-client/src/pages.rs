@@ -159,7 +159,7 @@ impl<T: Send + Unpin + 'static> Items<T> {
     }
 
     /// Where to go on, in another process too, so that no item is missed: where the page begins whose items are not all
-    /// read yet. Those of them that were read come again. `None`: at the beginning of the list.
+    /// read yet. Those of them that were read come again. `None`: at the beginning of the list, or there is nothing more.
     pub fn cursor(&self) -> Option<&Cursor> {
         if self.page.is_empty() { self.pages.cursor() } else { self.place.as_ref() }
     }

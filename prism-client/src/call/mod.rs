@@ -172,25 +172,24 @@ impl Call {
         sent.map(answered).map_err(|error| error.during(&operation))
     }
 
-    /// Sends the request with a body of bytes and reads the answer's JSON. Only a body that can be had again is sent again.
-    pub(crate) async fn upload<T: DeserializeOwned>(
+    /// As [`Call::send`], with a body of bytes.
+    pub(crate) async fn upload<T: DeserializeOwned>(self, content: Bytes) -> Result<Response<T>, Error> {
+        let operation = self.operation();
+        let sent = tried(self, |call| {
+            let body = Some((BYTES, content.clone().into()));
+            async { parse(call.exchange_with(body).await?).await }
+        });
+        sent.await.map(answered).map_err(|error| error.during(&operation))
+    }
+
+    /// As [`Call::upload`], with bytes that can be had once, and so once.
+    pub(crate) async fn upload_once<T: DeserializeOwned>(
         self,
         content: reqwest::Body,
     ) -> Result<Response<T>, Error> {
         let operation = self.operation();
-        let sent = match content.as_bytes().map(Bytes::copy_from_slice) {
-            Some(bytes) => {
-                let send = async |call: Self, bytes: Bytes| {
-                    parse(call.exchange_with(Some((BYTES, bytes.into()))).await?).await
-                };
-                tried(self, |call| send(call, bytes.clone())).await
-            }
-            None => {
-                let send = async |call: Self| parse(call.exchange_with(Some((BYTES, content))).await?).await;
-                once(self, send).await
-            }
-        };
-        sent.map(answered).map_err(|error| error.during(&operation))
+        let send = async |call: Self| parse(call.exchange_with(Some((BYTES, content))).await?).await;
+        once(self, send).await.map(answered).map_err(|error| error.during(&operation))
     }
 
     /// Sends the request and returns the answer's head if its status is 2xx.

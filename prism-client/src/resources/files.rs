@@ -325,7 +325,10 @@ impl WriteFileCall {
     /// See [`Error`] for what there is to ask it. Nothing was written after a refusal; after another failure it
     /// is not known whether the file was.
     pub async fn send(self) -> Result<Response<FileWritten>, Error> {
-        self.call.upload(self.content.0).await
+        match self.content.0 {
+            Content::Bytes(bytes) => self.call.upload(bytes).await,
+            Content::Stream(body) => self.call.upload_once(body).await,
+        }
     }
 }
 
@@ -345,8 +348,20 @@ impl fmt::Debug for WriteFileCall {
 }
 
 /// What is to be in a file: bytes, text, or a stream of pieces.
-#[derive(Debug)]
-pub struct FileBody(reqwest::Body);
+pub struct FileBody(Content);
+
+enum Content {
+    Bytes(Bytes),
+    /// It can be had once.
+    Stream(reqwest::Body),
+}
+
+/// Without the content.
+impl fmt::Debug for FileBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileBody").finish_non_exhaustive()
+    }
+}
 
 impl FileBody {
     /// Pieces that come as they are wanted. A piece that is an error ends the call, and the file is as it was.
@@ -356,37 +371,37 @@ impl FileBody {
         S::Ok: Into<Bytes>,
         S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        Self(reqwest::Body::wrap_stream(pieces.map_ok(Into::into).into_stream()))
+        Self(Content::Stream(reqwest::Body::wrap_stream(pieces.map_ok(Into::into).into_stream())))
     }
 }
 
 impl From<Bytes> for FileBody {
     fn from(bytes: Bytes) -> Self {
-        Self(bytes.into())
+        Self(Content::Bytes(bytes))
     }
 }
 
 impl From<Vec<u8>> for FileBody {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes.into())
+        Self(Content::Bytes(bytes.into()))
     }
 }
 
 impl From<String> for FileBody {
     fn from(text: String) -> Self {
-        Self(text.into())
+        Self(Content::Bytes(text.into()))
     }
 }
 
 impl From<&'static [u8]> for FileBody {
     fn from(bytes: &'static [u8]) -> Self {
-        Self(bytes.into())
+        Self(Content::Bytes(bytes.into()))
     }
 }
 
 impl From<&'static str> for FileBody {
     fn from(text: &'static str) -> Self {
-        Self(text.into())
+        Self(Content::Bytes(text.into()))
     }
 }
 

@@ -58,8 +58,21 @@ pub(super) async fn restore(
         let message = format!("the snapshot {id} was deleted before the deployment began with it");
         failure("snapshot_gone", message)
     })?;
-    let copied = sandboxes.copy_workspace(&snapshot.instance_id, &instance.id).await;
-    copied.map_err(|error: SandboxError| failure("sandbox_failed", error.to_string()))?;
+    let (kind, made_in) = (sandboxes.kind(), &snapshot.sandbox);
+    if kind != *made_in {
+        let message = format!(
+            "the snapshot {id} was made in a sandbox of type `{made_in}`, and this is one of type `{kind}`"
+        );
+        return Err(failure("sandbox_failed", message));
+    }
+    let failed = |error: SandboxError| failure("sandbox_failed", error.to_string());
+    if sandboxes.workspace(&snapshot.instance_id).await.map_err(failed)?.is_none() {
+        return Err(failure(
+            "snapshot_gone",
+            format!("the files of the snapshot {id} are not there any more"),
+        ));
+    }
+    sandboxes.copy_workspace(&snapshot.instance_id, &instance.id).await.map_err(failed)?;
     core.store.commit(Commit::new().with(Write::UpdateInstance(instance))).await.map_err(internal)
 }
 

@@ -13,6 +13,9 @@ pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// How long it may take to forget threads: a turn of one may have to end first.
 pub(super) const FORGET: Duration = Duration::from_secs(60);
 
+/// Longest name of the place of the agent's memories, in bytes: more than the scripts make.
+const LONGEST_HOME: usize = 256;
+
 #[derive(Deserialize)]
 struct Told {
     home: Option<String>,
@@ -29,14 +32,20 @@ enum Written {
 
 pub(super) fn told(answer: Value) -> Result<AgentMemories, HarnessError> {
     let Told { home, version, entries } = understood(answer)?;
+    // It is stored, and what runs in a sandbox can say anything.
+    if home.as_ref().is_some_and(|home| home.len() > LONGEST_HOME) {
+        return Err(not_understood());
+    }
     Ok(AgentMemories { home, version, entries })
 }
 
 pub(super) fn written(answer: Value) -> Result<Remembered, HarnessError> {
     match understood(answer)? {
-        Written::Kept { home, version } => Ok(Remembered::Kept { home, version }),
+        Written::Kept { home, version } if home.len() <= LONGEST_HOME => {
+            Ok(Remembered::Kept { home, version })
+        }
         Written::Changed { changed: true } => Ok(Remembered::Changed),
-        Written::Changed { changed: false } => Err(not_understood()),
+        Written::Kept { .. } | Written::Changed { changed: false } => Err(not_understood()),
     }
 }
 

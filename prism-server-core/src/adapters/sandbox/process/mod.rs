@@ -233,15 +233,6 @@ impl ProcessSandbox {
         folder.remove()
     }
 
-    fn copy_now(&self, from: &InstanceId, to: &InstanceId) -> Result<(), SandboxError> {
-        let (from, to) = (self.folder(from), self.folder(to));
-        to.prepare(false)?;
-        match from.open_workspace()? {
-            Some(workspace) => copy::copy(workspace, &to),
-            None => Ok(()),
-        }
-    }
-
     fn ids(&self) -> Result<Vec<InstanceId>, SandboxError> {
         let directory = &self.settings.directory;
         let listed = match fs::read_dir(directory) {
@@ -299,8 +290,18 @@ impl Sandbox for ProcessSandbox {
         from: &'a InstanceId,
         to: &'a InstanceId,
     ) -> BoxFuture<'a, Result<(), SandboxError>> {
-        let (from, copy) = (from.clone(), to.clone());
-        self.exclusively(to, move |sandbox| sandbox.copy_now(&from, &copy))
+        let (from, to_folder, copy) = (self.folder(from), self.folder(to), to.clone());
+        let prepared = self.exclusively(to, move |sandbox| sandbox.folder(&copy).prepare(false));
+        async move {
+            prepared.await?;
+            // A copy takes long, and others would wait for it that have the same lock.
+            blocking(move || match from.open_workspace()? {
+                Some(workspace) => copy::copy(workspace, &to_folder),
+                None => Ok(()),
+            })
+            .await
+        }
+        .boxed()
     }
 
     fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), SandboxError>> {

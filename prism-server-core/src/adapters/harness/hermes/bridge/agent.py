@@ -12,7 +12,7 @@ through with all that was queued, and answers to approvals have no names. What i
     prism.message {session_id, id, text}       hands a message over, exactly once for an id
     prism.answer  {session_id, question, ...}  answers one question, at most once
 
-What it remembers is in `prism_memories.py`. It says:
+What the agent remembers is in `prism_memories.py`. This script says:
 
     prism.taken  {id, how}                a message was handed over: it starts a turn (`new`) or joins one (`joined`)
     prism.tool   {tool_id, name, args}    a tool starts

@@ -43,6 +43,7 @@ pub(crate) use nudges::Nudges;
 use nudges::Receivers;
 use provisioning::Provisioner;
 use runs::Drivers;
+use snapshots::Remover;
 use upkeep::Upkeep;
 use webhooks::Dispatcher;
 
@@ -56,6 +57,7 @@ pub(crate) struct Engine {
     provisioner: Arc<Provisioner>,
     drivers: Arc<Drivers>,
     upkeep: Arc<Upkeep>,
+    remover: Arc<Remover>,
     dispatcher: Arc<Dispatcher>,
 }
 
@@ -71,7 +73,8 @@ impl Engine {
         let drivers = Drivers::new(core.clone(), agents, memories, interrupted);
         let (upkeep, drivers) = (Arc::new(upkeep), Arc::new(drivers));
         let dispatcher = Arc::new(Dispatcher::new(core.clone()));
-        Ok(Self { core, receivers, provisioner, drivers, upkeep, dispatcher })
+        let remover = Arc::new(Remover::new(core.clone()));
+        Ok(Self { core, receivers, provisioner, drivers, upkeep, remover, dispatcher })
     }
 
     /// Reconciles until the shutdown, then waits for what is under way.
@@ -94,7 +97,7 @@ impl Engine {
                 // Under load there is one of these after the other, so each looks for its own work alone.
                 () = self.provisioner.freed() => tell(self.provisioner.sweep().await, "provisioning"),
                 () = self.drivers.freed() => tell(self.drivers.sweep().await, "runs"),
-                () = self.upkeep.freed() => tell(self.upkeep.sweep().await, "upkeep"),
+                () = self.upkeep.freed() => tell(self.upkeep.go_on().await, "upkeep"),
                 () = self.dispatcher.freed() => self.dispatcher.sweep().await,
                 () = self.receivers.overflow.notified() => self.sweep().await,
                 _ = sweeps.tick() => self.sweep().await,
@@ -108,7 +111,7 @@ impl Engine {
         tell(self.provisioner.sweep().await, "provisioning");
         tell(self.drivers.sweep().await, "runs");
         tell(self.upkeep.sweep().await, "upkeep");
-        tell(snapshots::expire(&self.core).await, "expired snapshots");
+        tell(self.remover.sweep().await, "expired snapshots");
         tell(retention::expire(&self.core).await, "outdated records");
         tell(approvals::expire(&self.core).await, "unanswered questions");
         self.dispatcher.sweep().await;

@@ -20,7 +20,7 @@ use super::{
     SWEEP_PAGE,
     agents::{self, Agents},
     snapshots,
-    workers::Workers,
+    workers::{Round, Workers},
 };
 use crate::{
     core::Core,
@@ -43,6 +43,8 @@ pub(super) struct Provisioner {
     core: Arc<Core>,
     agents: Arc<Agents>,
     workers: Workers<DeploymentId>,
+    /// Through the deployments that are to be made ready, and those that are to be removed.
+    rounds: [Round<DeploymentId>; 2],
     /// Agents that are to be taken up again, with how often that failed.
     ailing: Mutex<BTreeMap<DeploymentId, u32>>,
 }
@@ -50,7 +52,7 @@ pub(super) struct Provisioner {
 impl Provisioner {
     pub(super) fn new(core: Arc<Core>, agents: Arc<Agents>) -> Self {
         let workers = Workers::new(core.settings.concurrent_provisioning);
-        Self { core, agents, workers, ailing: Mutex::default() }
+        Self { core, agents, workers, rounds: Default::default(), ailing: Mutex::default() }
     }
 
     /// Finds out what an earlier engine left: agents to take up again, and sandboxes that nobody knows.
@@ -120,18 +122,15 @@ impl Provisioner {
 
     /// Looks for deployments that are to be made ready or removed.
     pub(super) async fn sweep(self: &Arc<Self>) -> Result<()> {
-        for state in [DeploymentState::Provisioning, DeploymentState::Deleted] {
-            let mut last: Option<DeploymentId> = None;
-            while self.workers.has_place() {
-                let page = self.core.store.deployments_in_state(state, last.as_ref(), SWEEP_PAGE).await?;
-                let Some(deployment) = page.last() else { break };
-                last = Some(deployment.id.clone());
-                for deployment in page {
-                    if self.workers.start(&deployment.id).is_some() {
-                        self.spawn(deployment.id);
-                    }
-                }
-            }
+        let store = &self.core.store;
+        for (state, round) in
+            [DeploymentState::Provisioning, DeploymentState::Deleted].into_iter().zip(&self.rounds)
+        {
+            let page = async |after: Option<DeploymentId>| {
+                store.deployments_in_state(state, after.as_ref(), SWEEP_PAGE).await
+            };
+            let of = |deployment: Deployment| (deployment.id.clone(), deployment.id);
+            self.workers.go_round(round, page, of, |id, _| self.spawn(id)).await?;
         }
         let ailing: Vec<_> = self.ailing().keys().cloned().collect();
         for id in ailing {

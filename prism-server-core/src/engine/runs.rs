@@ -25,7 +25,7 @@ use super::{
     memories::Memories,
     run_log::{self, RunLog, failed, read_past},
     scrubbing,
-    workers::Workers,
+    workers::{Round, Workers},
 };
 use crate::{
     core::Core,
@@ -58,6 +58,7 @@ pub(super) struct Drivers {
     agents: Arc<Agents>,
     memories: Arc<Memories>,
     workers: Workers<RunId>,
+    round: Round<RunId>,
     /// Runs that an earlier engine left in flight, until they are taken up.
     interrupted: Mutex<HashSet<RunId>>,
 }
@@ -70,7 +71,14 @@ impl Drivers {
         interrupted: HashSet<RunId>,
     ) -> Self {
         let workers = Workers::new(core.settings.concurrent_runs);
-        Self { core, agents, memories, workers, interrupted: Mutex::new(interrupted) }
+        Self {
+            core,
+            agents,
+            memories,
+            workers,
+            round: Round::default(),
+            interrupted: Mutex::new(interrupted),
+        }
     }
 
     /// A run has something to do.
@@ -87,17 +95,10 @@ impl Drivers {
 
     /// Looks for runs that nobody drives.
     pub(super) async fn sweep(self: &Arc<Self>) -> Result<()> {
-        let mut last: Option<RunId> = None;
-        while self.workers.has_place() {
-            let page = self.core.store.running_runs(last.as_ref(), SWEEP_PAGE).await?;
-            let Some(run) = page.last() else { break };
-            last = Some(run.id.clone());
-            for run in page {
-                if let Some(wake) = self.workers.start(&run.id) {
-                    self.spawn(run.id, wake);
-                }
-            }
-        }
+        let store = &self.core.store;
+        let page = async |after: Option<RunId>| store.running_runs(after.as_ref(), SWEEP_PAGE).await;
+        let begin = |id, wake| self.spawn(id, wake);
+        self.workers.go_round(&self.round, page, |run| (run.id.clone(), run.id), begin).await?;
         Ok(())
     }
 

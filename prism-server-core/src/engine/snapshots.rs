@@ -6,17 +6,21 @@
 
 use std::sync::Arc;
 
-use prism_types::{Failure, SandboxType};
+use prism_types::{Failure, SandboxType, SnapshotId};
 
+use super::workers::Workers;
 use crate::{
     core::Core,
-    domain::{deployment::Deployment, snapshot::SnapshotState},
+    domain::{
+        deployment::Deployment,
+        snapshot::{Snapshot, SnapshotState},
+    },
     error::{Error, Result, failure},
     ports::{Commit, Sandbox, SandboxError, StoreError, Write},
 };
 
-/// Most snapshots that a sweep removes.
-const AT_ONCE: u32 = 100;
+/// Most snapshots that are removed at the same time.
+const AT_ONCE: u32 = 16;
 
 /// Keeps the workspace of a deployment that is about to be removed, if it is to be kept.
 ///
@@ -77,20 +81,43 @@ pub(super) async fn restore(
 }
 
 /// Removes snapshots whose time has come.
-pub(super) async fn expire(core: &Core) -> Result<()> {
-    for snapshot in core.store.expired_snapshots(core.clock.now(), AT_ONCE).await? {
-        let removed: Result<()> = async {
-            let sandboxes = sandboxes(core, &snapshot.sandbox)?;
-            sandboxes.remove(&snapshot.instance_id).await.map_err(Error::internal)?;
-            Ok(core.store.commit(Commit::new().with(Write::DeleteSnapshot(snapshot.id.clone()))).await?)
-        }
-        .await;
-        // The next sweep tries again.
-        if let Err(error) = removed {
-            tracing::warn!(snapshot = %snapshot.id, %error, cause = error.cause(), "a snapshot was not removed");
-        }
+pub(super) struct Remover {
+    core: Arc<Core>,
+    workers: Workers<SnapshotId>,
+}
+
+impl Remover {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, workers: Workers::new(AT_ONCE as usize) }
     }
-    Ok(())
+
+    /// Looks for snapshots to remove. Those that find no place wait for the next sweep.
+    pub(super) async fn sweep(self: &Arc<Self>) -> Result<()> {
+        for snapshot in self.core.store.expired_snapshots(self.core.clock.now(), 2 * AT_ONCE).await? {
+            if self.workers.start(&snapshot.id).is_some() {
+                self.spawn(snapshot);
+            }
+        }
+        Ok(())
+    }
+
+    fn spawn(self: &Arc<Self>, snapshot: Snapshot) {
+        let this = self.clone();
+        self.core.tasks.spawn(async move {
+            let removed = this.core.shutdown.run_until_cancelled(remove(&this.core, &snapshot)).await;
+            // The next sweep tries again.
+            if let Some(Err(error)) = removed {
+                tracing::warn!(snapshot = %snapshot.id, %error, cause = error.cause(), "a snapshot was not removed");
+            }
+            this.workers.finish(&snapshot.id);
+        });
+    }
+}
+
+async fn remove(core: &Core, snapshot: &Snapshot) -> Result<()> {
+    let sandboxes = sandboxes(core, &snapshot.sandbox)?;
+    sandboxes.remove(&snapshot.instance_id).await.map_err(Error::internal)?;
+    Ok(core.store.commit(Commit::new().with(Write::DeleteSnapshot(snapshot.id.clone()))).await?)
 }
 
 fn sandboxes<'a>(core: &'a Core, kind: &SandboxType) -> Result<&'a Arc<dyn Sandbox>> {

@@ -561,3 +561,25 @@ async fn a_snapshot_that_is_deleted_in_between_is_not_passed_over() {
     trial.call("PATCH", &path_of_deployment, UpdateDeployment::new().name("Once more")).await;
     failed("snapshot_gone").await;
 }
+
+/// An empty workspace would pass for what was kept.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_whose_files_are_lost_is_not_passed_over() {
+    let trial = Trial::start().await;
+    let first = trial.deploy().await;
+    let deleted =
+        trial.call("DELETE", &format!("/v1/deployments/{}?retain_filesystem=true", first.id), ()).await;
+    let snapshot: SnapshotId = deleted["snapshot_id"].as_str().unwrap().parse().unwrap();
+    let path = format!("/v1/snapshots/{snapshot}");
+    until(async || (trial.call("GET", &path, ()).await["status"] == "ready").then_some(())).await;
+    let kept = trial.store.snapshot(&snapshot).await.unwrap().unwrap();
+    trial.sandbox.remove(&kept.instance_id).await.unwrap();
+    let request = CreateDeployment::new("cus_1", "Agent", "Be brief.").snapshot_id(snapshot);
+    let created = trial.call("POST", "/v1/deployments", request).await;
+    let path = format!("/v1/deployments/{}", created["deployment_id"].as_str().unwrap());
+    until(async || {
+        let found = trial.call("GET", &path, ()).await;
+        (found["error"]["code"] == "snapshot_gone").then_some(())
+    })
+    .await;
+}

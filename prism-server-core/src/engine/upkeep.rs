@@ -8,10 +8,21 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use futures::FutureExt;
 use prism_types::{DeploymentId, DreamId, ThreadId};
 
-use super::{SWEEP_PAGE, agents::Agents, dreams, memories::Memories, workers::Workers};
+use super::{
+    SWEEP_PAGE,
+    agents::Agents,
+    dreams,
+    memories::Memories,
+    workers::{Round, Workers},
+};
 use crate::{
     core::Core,
-    domain::deployment::{Deployment, DeploymentState},
+    domain::{
+        deployment::{Deployment, DeploymentState},
+        dream::Dream,
+        memory::MemorySet,
+        thread::ForgottenThread,
+    },
     error::{Error, Result},
     ports::{Commit, Write},
 };
@@ -25,12 +36,21 @@ pub(super) struct Upkeep {
     agents: Arc<Agents>,
     memories: Arc<Memories>,
     workers: Workers<DeploymentId>,
+    rounds: Rounds,
+}
+
+/// Through what is to be done.
+#[derive(Default)]
+struct Rounds {
+    memories: Round<DeploymentId>,
+    threads: Round<ThreadId>,
+    dreams: Round<DreamId>,
 }
 
 impl Upkeep {
     pub(super) fn new(core: Arc<Core>, agents: Arc<Agents>, memories: Arc<Memories>) -> Self {
         let workers = Workers::new(core.settings.concurrent_provisioning);
-        Self { core, agents, memories, workers }
+        Self { core, agents, memories, workers, rounds: Rounds::default() }
     }
 
     /// Something of a deployment is to be done.
@@ -47,35 +67,26 @@ impl Upkeep {
 
     /// Looks for deployments with something to do.
     pub(super) async fn sweep(self: &Arc<Self>) -> Result<()> {
-        let store = &self.core.store;
-        let mut last: Option<DeploymentId> = None;
-        loop {
-            let page = store.memory_sets_out_of_step(last.as_ref(), SWEEP_PAGE).await?;
-            let Some(set) = page.last() else { break };
-            last = Some(set.deployment_id.clone());
-            page.into_iter().for_each(|set| self.start(set.deployment_id));
-        }
-        let mut last: Option<ThreadId> = None;
-        loop {
-            let page = store.forgotten_threads(last.as_ref(), SWEEP_PAGE).await?;
-            let Some(thread) = page.last() else { break };
-            last = Some(thread.thread_id.clone());
-            page.into_iter().for_each(|thread| self.start(thread.deployment_id));
-        }
-        let mut last: Option<DreamId> = None;
-        loop {
-            let page = store.running_dreams(last.as_ref(), SWEEP_PAGE).await?;
-            let Some(dream) = page.last() else { break };
-            last = Some(dream.id.clone());
-            page.into_iter().for_each(|dream| self.start(dream.deployment_id));
-        }
+        self.go_on().await?;
         dreams::begin(&self.core).await
     }
 
-    fn start(self: &Arc<Self>, id: DeploymentId) {
-        if self.workers.start(&id).is_some() {
-            self.spawn(id);
-        }
+    /// Goes on with what a sweep found no place for.
+    pub(super) async fn go_on(self: &Arc<Self>) -> Result<()> {
+        let (store, Rounds { memories, threads, dreams }) = (&self.core.store, &self.rounds);
+        let begin = |id, _| self.spawn(id);
+        let page = async |after: Option<DeploymentId>| {
+            store.memory_sets_out_of_step(after.as_ref(), SWEEP_PAGE).await
+        };
+        let of = |set: MemorySet| (set.deployment_id.clone(), set.deployment_id);
+        self.workers.go_round(memories, page, of, begin).await?;
+        let page = async |after: Option<ThreadId>| store.forgotten_threads(after.as_ref(), SWEEP_PAGE).await;
+        let of = |thread: ForgottenThread| (thread.thread_id, thread.deployment_id);
+        self.workers.go_round(threads, page, of, begin).await?;
+        let page = async |after: Option<DreamId>| store.running_dreams(after.as_ref(), SWEEP_PAGE).await;
+        let of = |dream: Dream| (dream.id, dream.deployment_id);
+        self.workers.go_round(dreams, page, of, begin).await?;
+        Ok(())
     }
 
     fn spawn(self: &Arc<Self>, id: DeploymentId) {

@@ -1,4 +1,8 @@
 //! At most one worker per thing, at most so many in all, and no nudge lost.
+//!
+//! What is to be done is found in lists of the store, which can be longer than there are places. A [`Round`] goes through
+//! such a list once, however often it has to stop for want of places. So what cannot be done at the head of a list keeps
+//! nobody from what comes after it, and nobody busy: it comes again with the next round, and that begins with a sweep.
 
 use std::{
     collections::HashMap,
@@ -18,6 +22,15 @@ pub(super) struct Workers<Id> {
     /// Somebody was turned away because all places were taken.
     turned_away: AtomicBool,
     freed: Notify,
+}
+
+/// Where a walk through a list stopped for want of places: behind the item of this key. `None`: it came to the end.
+pub(super) struct Round<Key>(Mutex<Option<Key>>);
+
+impl<Key> Default for Round<Key> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
 }
 
 #[derive(Default)]
@@ -59,6 +72,44 @@ impl<Id: Eq + Hash + Clone> Workers<Id> {
     /// Whether there is a place for one more.
     pub(super) fn has_place(&self) -> bool {
         self.active().len() < self.most
+    }
+
+    /// Goes on with a round: a worker begins for each thing of the list that has none, as long as there are places.
+    /// `page` reads what comes behind a key, which `of` tells of an item, with the thing that it is about.
+    ///
+    /// # Errors
+    /// When a page cannot be read. The next round is a new one.
+    pub(super) async fn go_round<T, Key, E, Fut>(
+        &self,
+        round: &Round<Key>,
+        page: impl Fn(Option<Key>) -> Fut,
+        of: impl Fn(T) -> (Key, Id),
+        begin: impl Fn(Id, Arc<Notify>),
+    ) -> Result<(), E>
+    where
+        Key: Clone,
+        Fut: Future<Output = Result<Vec<T>, E>>,
+    {
+        let place = || round.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = place().take();
+        loop {
+            let items = page(last.clone()).await?;
+            if items.is_empty() {
+                return Ok(());
+            }
+            for (key, id) in items.into_iter().map(&of) {
+                let is_active = self.active().contains_key(&id);
+                match self.start(&id) {
+                    Some(wake) => begin(id, wake),
+                    None if is_active => {}
+                    None => {
+                        *place() = last;
+                        return Ok(());
+                    }
+                }
+                last = Some(key);
+            }
+        }
     }
 
     /// The worker is through; `true` when something came in the meantime and it has to look again.
@@ -106,6 +157,33 @@ mod tests {
         assert!(workers.start(&1).is_some());
         assert!(workers.start(&1).is_none());
         assert!(!workers.finish(&1));
+    }
+
+    /// With two places and things that are never done, each is begun once in a round, and the round comes to its end.
+    #[tokio::test]
+    async fn a_round_begins_each_thing_once_however_often_it_stops() {
+        let (workers, round) = (Workers::new(2), Round::default());
+        let page = async |after: Option<u32>| {
+            let next = after.map_or(0, |after| after + 1);
+            Ok::<_, ()>((next..7).take(3).collect::<Vec<_>>())
+        };
+        let begun = Mutex::new(Vec::new());
+        let go_round = async || {
+            let begin = |id, _| begun.lock().unwrap().push(id);
+            workers.go_round(&round, page, |item| (item, item), begin).await.unwrap();
+        };
+        go_round().await;
+        for done in 0..5 {
+            assert!(!workers.finish(&done));
+            let freed = tokio::time::timeout(std::time::Duration::from_secs(20), workers.freed());
+            freed.await.expect("whoever was turned away is told");
+            go_round().await;
+        }
+        assert_eq!(*begun.lock().unwrap(), [0, 1, 2, 3, 4, 5, 6]);
+        assert!(!workers.finish(&5) && !workers.finish(&6));
+        assert!(futures::poll!(Box::pin(workers.freed())).is_pending(), "nobody is left to be told");
+        go_round().await;
+        assert_eq!(begun.lock().unwrap()[7..], [0, 1], "a new round begins at the head");
     }
 
     #[tokio::test]

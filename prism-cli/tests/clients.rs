@@ -313,6 +313,118 @@ fn a_workspace_is_kept_when_its_deployment_is_deleted() {
     assert!(gone.contains("Snapshot not found"), "{gone}");
 }
 
+#[test]
+fn what_is_there_is_changed_and_looked_at() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let deployment = server.deployment("ask Publish?");
+    let json = |arguments: &[&str]| run(server.client(arguments).args(["-o", "json"])).json();
+
+    let mut update = server.client(&["deployments", "update", &deployment, "-f", "-", "-o", "json"]);
+    assert_eq!(run_with_input(&mut update, r#"{"name": "Another"}"#).json()["name"], "Another");
+    let mut update = server.client(&["deployments", "update", &deployment, "-f", "-"]);
+    let refused = run_with_input(&mut update, r#"{"nam": "Another"}"#).failed(1);
+    assert!(refused.contains("standard input does not fit") && refused.contains("nam"), "{refused}");
+
+    let thread = json(&["threads", "create", &deployment, "Ideas"]);
+    assert_eq!(thread["title"], "Ideas");
+    let thread = thread["thread_id"].as_str().unwrap();
+    let sent = ["send", &deployment, "x", "--thread", thread, "--follow"];
+    assert!(run(&mut server.client(&sent)).ok().contains("[asks] Publish?"));
+    let asked = json(&["approvals", "list", &deployment]);
+    let approval = asked[0]["approval_id"].as_str().unwrap();
+    assert_eq!(json(&["approvals", "get", &deployment, approval])["summary"], "Publish?");
+
+    let url = "https://acme.example/mcp";
+    json(&["mcp", "add", &deployment, "acme", url, "--tool", "search", "--header", "X-Team: a"]);
+    assert_eq!(json(&["mcp", "get", &deployment, "acme"])["tools"], serde_json::json!(["search"]));
+    let change = ["mcp", "update", &deployment, "acme", "--all-tools", "--remove-header", "x-team"];
+    let changed = json(&[&change[..], &["--header", "X-Region: eu"]].concat());
+    assert_eq!((&changed["url"], &changed["tools"]), (&json_text(url), &Value::Null), "{changed}");
+    assert_eq!(changed["headers"], serde_json::json!(["X-Region"]), "{changed}");
+    let changed = json(&["mcp", "update", &deployment, "acme", "--tool", "a", "--tool", "b"]);
+    assert_eq!(changed["tools"], serde_json::json!(["a", "b"]));
+}
+
+/// Whatever the API can, the command can.
+#[test]
+fn every_operation_has_a_command() {
+    let commands = [
+        ("create_deployment", "deployments create"),
+        ("list_deployments", "deployments list"),
+        ("get_deployment", "deployments get"),
+        ("update_deployment", "deployments update"),
+        ("delete_deployment", "deployments delete"),
+        ("send_message", "send"),
+        ("stream_events", "events"),
+        ("list_files", "files list"),
+        ("read_file", "files get"),
+        ("write_file", "files put"),
+        ("delete_file", "files delete"),
+        ("list_skills", "skills list"),
+        ("add_skill", "skills add"),
+        ("get_skill", "skills get"),
+        ("update_skill", "skills update"),
+        ("remove_skill", "skills remove"),
+        ("list_tools", "tools list"),
+        ("update_tool", "tools disable"),
+        ("list_mcp_servers", "mcp list"),
+        ("add_mcp_server", "mcp add"),
+        ("get_mcp_server", "mcp get"),
+        ("update_mcp_server", "mcp update"),
+        ("remove_mcp_server", "mcp remove"),
+        ("list_threads", "threads list"),
+        ("create_thread", "threads create"),
+        ("get_thread", "threads get"),
+        ("update_thread", "threads rename"),
+        ("delete_thread", "threads delete"),
+        ("list_runs", "runs list"),
+        ("get_run", "runs get"),
+        ("cancel_run", "runs cancel"),
+        ("list_approvals", "approvals list"),
+        ("get_approval", "approvals get"),
+        ("answer_approval", "approvals allow"),
+        ("list_memories", "memories list"),
+        ("create_memory", "memories add"),
+        ("get_memory", "memories get"),
+        ("update_memory", "memories update"),
+        ("delete_memory", "memories delete"),
+        ("list_dreams", "dreams list"),
+        ("start_dream", "dreams start"),
+        ("get_dream", "dreams get"),
+        ("revert_dream", "dreams revert"),
+        ("list_snapshots", "snapshots list"),
+        ("get_snapshot", "snapshots get"),
+        ("delete_snapshot", "snapshots delete"),
+        ("list_automations", "automations list"),
+        ("create_automation", "automations create"),
+        ("get_automation", "automations get"),
+        ("update_automation", "automations update"),
+        ("delete_automation", "automations delete"),
+        ("list_automation_runs", "automations runs"),
+        ("trigger_automation", "automations trigger"),
+        ("list_webhooks", "webhooks list"),
+        ("create_webhook", "webhooks create"),
+        ("get_webhook", "webhooks get"),
+        ("update_webhook", "webhooks update"),
+        ("delete_webhook", "webhooks delete"),
+        ("rotate_webhook_secret", "webhooks rotate"),
+        ("test_webhook", "webhooks test"),
+        ("redeliver_webhook", "webhooks redeliver"),
+        ("redeliver_webhook_delivery", "webhooks redeliver"),
+        ("list_webhook_deliveries", "webhooks deliveries"),
+        ("get_webhook_delivery", "webhooks deliveries"),
+        ("list_audit_entries", "audit"),
+    ];
+    let commands: std::collections::BTreeMap<_, _> = commands.into();
+    for operation in prism_server_core::dialects::prism::OPERATIONS {
+        let command = commands.get(operation.id).unwrap_or_else(|| panic!("{} has no command", operation.id));
+        let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
+        let help = run(&mut prism(&words)).ok();
+        assert!(help.contains(&format!("Usage: prism {command}")), "{command}: {help}");
+    }
+}
+
 fn json_text(text: &str) -> Value {
     Value::String(text.to_owned())
 }

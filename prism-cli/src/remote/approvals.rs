@@ -32,6 +32,17 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Show a question, and what was answered.
+    Get {
+        /// The deployment, such as dep_7xK9s2.
+        deployment: DeploymentId,
+        /// The question, such as apr_Zz9.
+        approval: ApprovalId,
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Let the agent go on.
     Allow(Answer),
     /// Forbid what the agent asked for.
@@ -65,6 +76,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                 listing.read(call.items()).await
             })?;
             output.print(&approvals, |approvals| many(approvals))
+        }
+        Command::Get { deployment, approval, server, output } => {
+            let approval = server.with(async |client| {
+                Ok(client.deployment(&deployment).approvals().get(&approval).await?.into_inner())
+            })?;
+            output.print(&approval, one)
         }
         Command::Allow(answer) => answer.send(AnswerApproval::allow()),
         Command::Deny(answer) => answer.send(AnswerApproval::deny()),

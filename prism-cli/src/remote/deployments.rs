@@ -3,7 +3,10 @@
 use std::{io::Read, path::PathBuf, time::Duration};
 
 use clap::{Subcommand, builder::PossibleValuesParser};
-use prism_client::types::{CreateDeployment, Deployment, DeploymentId, DeploymentStatus, DeploymentSummary};
+use prism_client::types::{
+    CreateDeployment, Deployment, DeploymentId, DeploymentStatus, DeploymentSummary, UpdateDeployment,
+};
+use serde::de::DeserializeOwned;
 
 use super::{Listing, Server};
 use crate::{
@@ -11,7 +14,7 @@ use crate::{
     output::{Output, or_dash, record, table},
 };
 
-/// Create deployments, list them, look at them, delete them.
+/// Create deployments, list them, look at them, change and delete them.
 ///
 /// A deployment is one agent for one customer.
 #[derive(Debug, clap::Args)]
@@ -65,6 +68,20 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Change a deployment by a JSON file with the fields to change; its next run works with the change.
+    ///
+    /// To change the prompt: {"system_prompt": "Help, and be brief."}.
+    Update {
+        /// The deployment, such as dep_7xK9s2.
+        id: DeploymentId,
+        /// The file with the change; `-` is standard input.
+        #[arg(long, short, value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Delete a deployment for good, with its workspace, threads, runs and events.
     Delete {
         /// The deployment, such as dep_7xK9s2.
@@ -83,7 +100,7 @@ enum Command {
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Create { file, wait, wait_timeout, server, output } => {
-            let request = read(&file)?;
+            let request: CreateDeployment = read(&file)?;
             let deployment = server.with(async |client| {
                 let created = client.deployments().create(request).await?.into_inner();
                 if !wait {
@@ -117,6 +134,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                 server.with(async |client| Ok(client.deployments().get(&id).await?.into_inner()))?;
             output.print(&deployment, one)
         }
+        Command::Update { id, file, server, output } => {
+            let change: UpdateDeployment = read(&file)?;
+            let updated = server
+                .with(async |client| Ok(client.deployments().update(&id, change).await?.into_inner()))?;
+            output.print(&updated, one)
+        }
         Command::Delete { id, retain_filesystem, server, output } => {
             let deleted = server.with(async |client| {
                 let call = client.deployments().delete(&id).retain_filesystem(retain_filesystem);
@@ -131,7 +154,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Reads the body of a request. What is wrong is named with its place in the file.
-fn read(path: &PathBuf) -> Result<CreateDeployment, Failure> {
+fn read<T: DeserializeOwned>(path: &PathBuf) -> Result<T, Failure> {
     let (name, text) = if path.as_os_str() == "-" {
         let mut text = String::new();
         ("standard input".to_owned(), std::io::stdin().lock().read_to_string(&mut text).map(|_| text))
@@ -142,7 +165,7 @@ fn read(path: &PathBuf) -> Result<CreateDeployment, Failure> {
     let mut json = serde_json::Deserializer::from_str(&text);
     let refused = |path: &str, error: &serde_json::Error| {
         let place = if path == "." { String::new() } else { format!(" at `{path}`") };
-        Failure::new(format!("{name} is no deployment{place}: {error}"))
+        Failure::new(format!("{name} does not fit{place}: {error}"))
     };
     let request = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| refused(&error.path().to_string(), error.inner()))?;

@@ -1,7 +1,7 @@
 //! `prism mcp`.
 
 use clap::Subcommand;
-use prism_client::types::{DeploymentId, McpServer, McpServerInfo};
+use prism_client::types::{DeploymentId, McpServer, McpServerInfo, Patch, UpdateMcpServer};
 
 use super::Server;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     output::{Output, record, table},
 };
 
-/// List the MCP servers of a deployment, add and remove them.
+/// List the MCP servers of a deployment, add, change and remove them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -47,17 +47,43 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Remove an MCP server.
-    Remove {
-        /// The deployment, such as dep_7xK9s2.
-        deployment: DeploymentId,
-        /// The server's name.
-        name: String,
+    /// Show an MCP server.
+    Get(Named),
+    /// Change an MCP server; what is not given stays.
+    Update {
         #[command(flatten)]
-        server: Server,
-        #[command(flatten)]
-        output: Output,
+        named: Named,
+        /// The server's URL.
+        #[arg(long)]
+        url: Option<String>,
+        /// Allow only this tool; may be given more than once, and replaces those that were allowed.
+        #[arg(long = "tool", value_name = "NAME", conflicts_with = "all_tools")]
+        tools: Vec<String>,
+        /// Allow all tools.
+        #[arg(long)]
+        all_tools: bool,
+        /// Set a header for requests to the server; may be given more than once. Write ${NAME} for the secret NAME of the
+        /// deployment, and no credential: arguments can be seen by others.
+        #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+        headers: Vec<(String, String)>,
+        /// Remove a header; may be given more than once.
+        #[arg(long = "remove-header", value_name = "NAME")]
+        removed: Vec<String>,
     },
+    /// Remove an MCP server.
+    Remove(Named),
+}
+
+#[derive(Debug, clap::Args)]
+struct Named {
+    /// The deployment, such as dep_7xK9s2.
+    deployment: DeploymentId,
+    /// The server's name.
+    name: String,
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Does what the command says.
@@ -80,7 +106,29 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             })?;
             output.print(&added, one)
         }
-        Command::Remove { deployment, name, server, output } => {
+        Command::Get(Named { deployment, name, server, output }) => {
+            let found = server.with(async |client| {
+                Ok(client.deployment(&deployment).mcp_servers().get(&name).await?.into_inner())
+            })?;
+            output.print(&found, one)
+        }
+        Command::Update { named, url, tools, all_tools, headers, removed } => {
+            let Named { deployment, name, server, output } = named;
+            let mut change = UpdateMcpServer::default();
+            change.url = url;
+            change.tools = match (all_tools, tools.is_empty()) {
+                (true, _) => Patch::Clear,
+                (false, true) => Patch::Keep,
+                (false, false) => Patch::Set(tools),
+            };
+            change.headers.extend(headers.into_iter().map(|(name, value)| (name, Some(value))));
+            change.headers.extend(removed.into_iter().map(|name| (name, None)));
+            let updated = server.with(async |client| {
+                Ok(client.deployment(&deployment).mcp_servers().update(&name, change).await?.into_inner())
+            })?;
+            output.print(&updated, one)
+        }
+        Command::Remove(Named { deployment, name, server, output }) => {
             let removed = server.with(async |client| {
                 Ok(client.deployment(&deployment).mcp_servers().remove(&name).await?.into_inner())
             })?;

@@ -1,7 +1,7 @@
 //! `prism threads`.
 
 use clap::Subcommand;
-use prism_client::types::{DeploymentId, Patch, Thread, ThreadId, ThreadSummary, UpdateThread};
+use prism_client::types::{CreateThread, DeploymentId, Patch, Thread, ThreadId, ThreadSummary, UpdateThread};
 
 use super::{Listing, Server};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     output::{Output, harmless, or_dash, record, table},
 };
 
-/// List the threads of a deployment, read one, change its title, or delete it.
+/// List the threads of a deployment, open one, read it, change its title, or delete it.
 ///
 /// A thread is one conversation with the agent.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,17 @@ enum Command {
         deployment: DeploymentId,
         #[command(flatten)]
         listing: Listing,
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Open a thread.
+    Create {
+        /// The deployment, such as dep_7xK9s2.
+        deployment: DeploymentId,
+        /// Its title, at most 255 characters; left out: no title.
+        title: Option<String>,
         #[command(flatten)]
         server: Server,
         #[command(flatten)]
@@ -78,6 +89,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                     .await
             })?;
             output.print(&threads, |threads| many(threads))
+        }
+        Command::Create { deployment, title, server, output } => {
+            let mut new = CreateThread::default();
+            new.title = title;
+            let thread = server.with(async |client| {
+                Ok(client.deployment(&deployment).threads().create(new).await?.into_inner())
+            })?;
+            output.print(&thread, one)
         }
         Command::Rename { deployment, thread, title, server, output } => {
             let change = UpdateThread::default().title(title.map_or(Patch::Clear, Patch::Set));

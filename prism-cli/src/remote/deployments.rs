@@ -215,10 +215,10 @@ mod tests {
         let path = directory.path().join("agent.json");
         std::fs::write(&path, r#"{"customer_id":"c","name":"n","system_prompt":"s","sandbox":{"typ":1}}"#)
             .unwrap();
-        let error = read(&path).unwrap_err().to_string();
+        let error = read::<CreateDeployment>(&path).unwrap_err().to_string();
         assert!(error.contains("agent.json") && error.contains("`sandbox.typ`"), "{error}");
         assert!(error.contains("line 1"), "{error}");
         std::fs::write(&path, r#"{"customer_id":"c","name":"n","system_prompt":"s"} x"#).unwrap();
-        assert!(read(&path).is_err());
+        assert!(read::<CreateDeployment>(&path).is_err());
     }
 }

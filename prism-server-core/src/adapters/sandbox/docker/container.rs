@@ -97,8 +97,9 @@ pub(super) fn copier_specification(
     let source = Mount { read_only: Some(true), ..volume(workspace_volume(from), SOURCE) };
     let rights = ["CHOWN", "DAC_OVERRIDE", "FOWNER"];
     ContainerCreateBody {
-        entrypoint: Some(vec!["/bin/cp".to_owned()]),
-        cmd: Some(["-a", "--sparse=auto", "--", "/source/.", WORKSPACE].map(str::to_owned).into()),
+        entrypoint: Some(vec!["/bin/sh".to_owned(), "-c".to_owned()]),
+        // On the disk before anything is removed because it was copied.
+        cmd: Some(vec![format!("cp -a --sparse=auto -- {SOURCE}/. {WORKSPACE} && sync -f {WORKSPACE}")]),
         user: Some("0:0".to_owned()),
         host_config: Some(HostConfig {
             mounts: Some(vec![source, volume(workspace_volume(to), WORKSPACE)]),

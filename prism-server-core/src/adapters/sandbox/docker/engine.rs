@@ -199,7 +199,9 @@ impl Engine {
         let transfers = self.transfers();
         let mut ends = transfers.wait_container(&container, None::<WaitContainerOptions>);
         let ended = match ends.next().await {
-            None | Some(Ok(_)) => Ok(()),
+            Some(Ok(_)) => Ok(()),
+            // Then nobody knows.
+            None => Err(SandboxError::Failed(format!("{doing}: the engine did not say how it ended"))),
             Some(Err(Error::DockerContainerWaitError { .. })) => {
                 let output = self.output(&container, ERRORS).await?;
                 Err(failed_command(doing, &String::from_utf8_lossy(&output)))

@@ -20,7 +20,9 @@ pub(super) fn copy(from: impl AsFd, to: &Folder) -> Result<(), SandboxError> {
     // What its owner may not read would not be copied.
     run(&from, Command::new(tool("chmod")?).args(["-R", "u+rwX", "--", "."]))?;
     let mut copy = Command::new(tool("cp")?);
-    run(&from, copy.args(["-a", "--sparse=auto", "--reflink=auto", "--", "."]).arg(to.workspace()))
+    run(&from, copy.args(["-a", "--sparse=auto", "--reflink=auto", "--", "."]).arg(to.workspace()))?;
+    // On the disk before anything is removed because it was copied.
+    run(&from, Command::new(tool("sync")?).arg("-f").arg(to.workspace()))
 }
 
 /// Runs a command in a directory.

@@ -29,7 +29,7 @@
 //!
 //! # What it needs
 //!
-//! Linux 5.6, `/proc`, the commands `setsid` and `prlimit` of util-linux, `cp` and `chmod` of coreutils, and a tokio runtime with I/O and time.
+//! Linux 5.6, `/proc`, the commands `setsid` and `prlimit` of util-linux, `cp`, `chmod` and `sync` of coreutils, and a tokio runtime with I/O and time.
 //! A service manager that ends all processes of the gateway's service ends the agents too (systemd does not with
 //! `KillMode=process`). Agents that end so, or with the machine, are started again by `ensure`.
 //!

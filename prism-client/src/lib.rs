@@ -125,11 +125,13 @@ pub mod resources;
 mod response;
 mod retry;
 pub mod sse;
+mod telemetry;
+pub mod transport;
 #[cfg(feature = "webhooks")]
 pub mod webhooks;
 
 pub use backoff::Backoff;
-pub use client::{Client, ClientBuilder};
+pub use client::{BehaviorVersion, Client, ClientBuilder};
 pub use error::Error;
 pub use events::EventStream;
 pub use pages::{Items, Pages};

@@ -57,7 +57,7 @@ enum State<T> {
 
 impl<T: Send + 'static> Pages<T> {
     /// The pages of a list, which are answered as `A`.
-    pub(crate) fn new<A: DeserializeOwned + Into<Page<T>> + 'static>(call: Call) -> Self {
+    pub(crate) fn new<A: DeserializeOwned + Into<Page<T>> + Send + 'static>(call: Call) -> Self {
         let cursor = call.query(CURSOR).and_then(|cursor| cursor.parse().ok());
         let send =
             |call: Call| -> Sending<T> { Box::pin(async { Ok(call.send::<A>().await?.map(Into::into)) }) };
@@ -79,7 +79,7 @@ impl<T: Send + 'static> Pages<T> {
     fn turn(&mut self, next: Option<&Cursor>) -> Result<(), Error> {
         if next.is_some() && next == self.cursor.as_ref() {
             let misfit = Misfit::new("the answer", "its `next_cursor` is that of the page before");
-            return Err(Error::new(Kind::Decode(misfit)).during(&self.call.operation()));
+            return Err(Error::new(Kind::Decode(misfit)).during(&self.call.name()));
         }
         self.cursor = next.cloned();
         self.state = if next.is_some() { State::Idle } else { State::Ended };

@@ -2,15 +2,24 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use prism_types::Secret;
 use reqwest::{Url, header::HeaderValue};
+use tower_layer::Layer;
+use tower_service::Service;
 
-use super::{Client, Inner};
-use crate::{Error, RetryPolicy, error::Kind, retry::Budget};
+use super::{
+    BehaviorVersion, Client, Inner,
+    connections::{Base, Connections, Proxy},
+};
+use crate::{
+    Error, RetryPolicy,
+    error::Kind,
+    retry::Budget,
+    transport::{Adapter, Body, BoxError, Transport},
+};
 
 const DEFAULT_BASE_URL: &str = "http://127.0.0.1:8080";
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Builds a [`Client`].
 #[derive(Clone)]
@@ -18,12 +27,11 @@ const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct ClientBuilder {
     base_url: Option<String>,
     api_key: Option<Secret>,
-    timeout: Duration,
+    behavior: BehaviorVersion,
+    timeout: Option<Duration>,
     attempt_timeout: Option<Duration>,
-    connect_timeout: Duration,
-    read_timeout: Option<Duration>,
-    retry_policy: RetryPolicy,
-    http: Option<reqwest::Client>,
+    retry_policy: Option<RetryPolicy>,
+    connections: Connections,
 }
 
 impl ClientBuilder {
@@ -31,12 +39,11 @@ impl ClientBuilder {
         Self {
             base_url: None,
             api_key: None,
-            timeout: DEFAULT_TIMEOUT,
+            behavior: BehaviorVersion::latest(),
+            timeout: None,
             attempt_timeout: None,
-            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
-            read_timeout: None,
-            retry_policy: RetryPolicy::new(),
-            http: None,
+            retry_policy: None,
+            connections: Connections::new(),
         }
     }
 
@@ -60,7 +67,7 @@ impl ClientBuilder {
     /// another one; event streams have none, but an
     /// [`idle_timeout`](crate::events::OpenEventStream::idle_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = Some(timeout);
         self
     }
 
@@ -73,27 +80,102 @@ impl ClientBuilder {
 
     /// Sets how calls are tried again. Default: [`RetryPolicy::new`]. Each call can have another one.
     pub fn retries(mut self, policy: RetryPolicy) -> Self {
-        self.retry_policy = policy;
+        self.retry_policy = Some(policy);
         self
     }
 
     /// Sets how long an answer may pause between two of its pieces, event streams too. Default: none but the other limits.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
-        self.read_timeout = Some(timeout);
+        self.connections.read_timeout = Some(timeout);
         self
     }
 
-    /// Sends everything by this client, which has its own proxies, root certificates and connection settings. Of this
-    /// builder's, [`connect_timeout`](Self::connect_timeout) and [`read_timeout`](Self::read_timeout) do not count then.
-    /// It should not follow redirects, so that the API key goes to the server that it was given for and to no other.
+    /// Pins the defaults of everything that is not set here to those of a version, so that an update of this crate does not
+    /// change them. Default: [`BehaviorVersion::latest`].
+    pub fn behavior_version(mut self, version: BehaviorVersion) -> Self {
+        self.behavior = version;
+        self
+    }
+
+    /// Sends everything through a proxy: an `http` or `https` URL, which may have a user and a password. Default: what the
+    /// environment says (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.connections.proxy = Some(Proxy::Url(url.into()));
+        self
+    }
+
+    /// Uses no proxy, whatever the environment says.
+    pub fn no_proxy(mut self) -> Self {
+        self.connections.proxy = Some(Proxy::None);
+        self
+    }
+
+    /// Trusts these certificates as well as those of the platform: one or more in PEM. Call it again for more.
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.connections.roots.push(pem.into());
+        self
+    }
+
+    /// Sends everything by this client, which has its own proxies, root certificates and connection settings: those of this
+    /// builder do not count then. It should not follow redirects, so that the API key goes to the server that it was given
+    /// for and to no other.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
-        self.http = Some(client);
+        self.connections.base = Base::Http(client);
+        self
+    }
+
+    /// Sends everything by this service instead of over connections; see [`transport`](crate::transport). It is cloned for
+    /// each request.
+    ///
+    /// A server that is a value is such a service: this is all it takes to test against one without a socket.
+    ///
+    /// ```
+    /// # fn example() -> Result<prism_client::Client, prism_client::Error> {
+    /// use prism_client::transport::Body;
+    ///
+    /// let refuse_all = tower::service_fn(async |_: http::Request<Body>| {
+    ///     let mut answer = http::Response::new(Body::empty());
+    ///     *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+    ///     Ok::<_, std::convert::Infallible>(answer)
+    /// });
+    /// prism_client::Client::builder().api_key("any").transport(refuse_all).build()
+    /// # }
+    /// ```
+    pub fn transport<S, B>(mut self, service: S) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.connections.base = Base::Other(Transport::new(Adapter(service)));
+        self
+    }
+
+    /// Puts a layer of middleware around what sends the requests; see [`transport`](crate::transport). It sees each attempt
+    /// of each call. The layer that is added first sees a request first and its answer last.
+    ///
+    /// Its errors, unless they are an [`Error`] of this crate's transport that it passes on, are
+    /// [`Error::is_middleware`].
+    pub fn layer<L, B>(mut self, layer: L) -> Self
+    where
+        L: Layer<Transport> + Send + Sync + 'static,
+        L::Service:
+            Service<http::Request<Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
+        <L::Service as Service<http::Request<Body>>>::Future: Send,
+        <L::Service as Service<http::Request<Body>>>::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.connections.add_layer(move |inner| Transport::new(Adapter(layer.layer(inner))));
         self
     }
 
     /// Sets the time limit of opening a connection. Default: 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connections.connect_timeout = Some(timeout);
         self
     }
 
@@ -111,17 +193,14 @@ impl ClientBuilder {
         let key = self.api_key.or_else(|| variable("PRISM_API_KEY").map(Secret::from)).ok_or_else(|| {
             invalid("there is no API key: call `api_key` or set the environment variable PRISM_API_KEY")
         })?;
-        let http = match self.http {
-            Some(client) => client,
-            None => http_client(self.connect_timeout, self.read_timeout)?,
-        };
+        let defaults = self.behavior.defaults();
         Ok(Client(Arc::new(Inner {
-            http,
+            transport: self.connections.transport(defaults.connect_timeout)?,
             base_url,
             authorization: authorization(&key)?,
-            timeout: self.timeout,
+            timeout: self.timeout.unwrap_or(defaults.timeout),
             attempt_timeout: self.attempt_timeout,
-            retry_policy: self.retry_policy,
+            retry_policy: self.retry_policy.unwrap_or(defaults.retry_policy),
             budget: Budget::new(),
         })))
     }
@@ -133,25 +212,14 @@ impl fmt::Debug for ClientBuilder {
         f.debug_struct("ClientBuilder")
             .field("timeout", &self.timeout)
             .field("attempt_timeout", &self.attempt_timeout)
-            .field("connect_timeout", &self.connect_timeout)
-            .field("read_timeout", &self.read_timeout)
             .field("retry_policy", &self.retry_policy)
+            .field("behavior", &self.behavior)
+            .field("connections", &self.connections)
             .finish_non_exhaustive()
     }
 }
 
-fn http_client(connect_timeout: Duration, read_timeout: Option<Duration>) -> Result<reqwest::Client, Error> {
-    let mut builder = reqwest::Client::builder()
-        .connect_timeout(connect_timeout)
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("prism-client/", env!("CARGO_PKG_VERSION")));
-    if let Some(timeout) = read_timeout {
-        builder = builder.read_timeout(timeout);
-    }
-    builder.build().map_err(|error| invalid("the HTTP client could not be set up").caused_by(error))
-}
-
-fn invalid(reason: impl Into<String>) -> Error {
+pub(super) fn invalid(reason: impl Into<String>) -> Error {
     Error::new(Kind::Configuration(reason.into()))
 }
 
@@ -207,14 +275,14 @@ mod tests {
             ("https://h/gateway/prism/", "https://h/gateway/prism/v1/deployments/dep_1"),
         ] {
             let client = build(base).unwrap();
-            assert_eq!(client.url(&["v1", "deployments", "dep_1"]).as_str(), expected);
+            assert_eq!(client.url("/v1/deployments/{deployment_id}", &["dep_1"]).as_str(), expected);
         }
     }
 
     #[test]
     fn segments_cannot_leave_their_place() {
         let client = build("http://h/p").unwrap();
-        assert_eq!(client.url(&["a/b", "c?d#e"]).as_str(), "http://h/p/a%2Fb/c%3Fd%23e");
+        assert_eq!(client.url("/{a}/{b}", &["a/b", "c?d#e"]).as_str(), "http://h/p/a%2Fb/c%3Fd%23e");
     }
 
     #[test]

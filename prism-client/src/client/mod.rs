@@ -1,6 +1,8 @@
 //! The client: settings and connections, shared by every handle and call.
 
+mod behavior;
 mod builder;
+mod connections;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -11,8 +13,10 @@ use crate::{
     RetryPolicy,
     resources::{AuditLog, DeploymentHandle, Deployments, Snapshots, Webhooks},
     retry::Budget,
+    transport::Transport,
 };
 
+pub use behavior::BehaviorVersion;
 pub use builder::ClientBuilder;
 
 /// A client of one Prism server with one API key.
@@ -35,7 +39,7 @@ pub use builder::ClientBuilder;
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    http: reqwest::Client,
+    transport: Transport,
     base_url: Url,
     authorization: HeaderValue,
     timeout: Duration,
@@ -88,8 +92,8 @@ impl Client {
         self.0.base_url.as_str()
     }
 
-    pub(crate) fn http(&self) -> &reqwest::Client {
-        &self.0.http
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.0.transport
     }
 
     pub(crate) fn authorization(&self) -> &HeaderValue {
@@ -112,9 +116,15 @@ impl Client {
         &self.0.budget
     }
 
-    /// The URL of the path made of `segments`, each of which is escaped, below the base URL.
-    pub(crate) fn url(&self, segments: &[&str]) -> Url {
+    /// The URL of a path below the base URL, such as `/v1/snapshots/{snapshot_id}`, with these values, escaped, in place of
+    /// the names in braces.
+    pub(crate) fn url(&self, path: &'static str, values: &[&str]) -> Url {
         let mut url = self.0.base_url.clone();
+        let mut values = values.iter();
+        let segments = path.split('/').skip(1).map(|segment| match segment.starts_with('{') {
+            true => values.next().copied().unwrap_or_default(),
+            false => segment,
+        });
         // The builder refuses a base URL that cannot have a path.
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);

@@ -12,6 +12,8 @@ pub(crate) enum Kind {
     Silence(Duration),
     Connect,
     Disconnected,
+    /// A layer, a transport or a body that is not ours.
+    Middleware,
     /// The server answered with a status other than 2xx.
     Refused(Option<ErrorBody>),
     Decode(Misfit),
@@ -22,6 +24,24 @@ pub(crate) enum Kind {
         limit: Duration,
         last: Option<DeploymentStatus>,
     },
+}
+
+impl Kind {
+    /// One word for it.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Configuration(_) => "configuration",
+            Self::Timeout | Self::Silence(_) | Self::NotReadyInTime { .. } => "timeout",
+            Self::Connect => "connect",
+            Self::Disconnected => "disconnected",
+            Self::Middleware => "middleware",
+            Self::Refused(_) => "refused",
+            Self::Decode(_) => "decode",
+            Self::TooLarge(_) => "too_large",
+            Self::DeploymentFailed(_) => "deployment_failed",
+            Self::RunFailed(_) => "run_failed",
+        }
+    }
 }
 
 /// Where and how JSON does not have its form, told without a word of the JSON itself.
@@ -67,6 +87,9 @@ impl fmt::Display for Kind {
             Self::Silence(time) => write!(f, "nothing was heard for {time:?}"),
             Self::Connect => f.write_str("no connection to the server"),
             Self::Disconnected => f.write_str("the connection broke"),
+            Self::Middleware => {
+                f.write_str("it failed on its way, by a layer, a transport or a body of its own")
+            }
             Self::Refused(Some(body)) => body.fmt(f),
             Self::Refused(None) => f.write_str("refused without an error body of Prism"),
             Self::Decode(misfit) => misfit.fmt(f),

@@ -75,6 +75,30 @@ impl Error {
         Self::new(kind).caused_by(error.without_url())
     }
 
+    /// What a transport, a layer or a body reports: an error of ours, one of the HTTP library, or whatever else.
+    pub(crate) fn in_transit(error: impl Into<Source>) -> Self {
+        let error = match error.into().downcast::<Self>() {
+            Ok(error) => return *error,
+            Err(error) => error,
+        };
+        match error.downcast::<reqwest::Error>() {
+            Ok(error) => Self::transport(*error),
+            Err(error) => Self::new(Kind::Middleware).caused_by(error),
+        }
+    }
+
+    /// There was no connection, so the server saw nothing: for a [transport](crate::transport) of your own to tell.
+    /// [`is_connect`](Self::is_connect) is true of it, and the call is tried again.
+    pub fn connect(source: impl Into<Source>) -> Self {
+        Self::new(Kind::Connect).caused_by(source)
+    }
+
+    /// The connection broke, and what became of the request is not known: for a [transport](crate::transport) of your own
+    /// to tell. [`is_disconnected`](Self::is_disconnected) is true of it, and the call is tried again if it can be.
+    pub fn disconnected(source: impl Into<Source>) -> Self {
+        Self::new(Kind::Disconnected).caused_by(source)
+    }
+
     pub(crate) fn caused_by(mut self, source: impl Into<Source>) -> Self {
         self.0.source = Some(source.into());
         self
@@ -180,6 +204,12 @@ impl Error {
     /// before sending it again.
     pub fn is_disconnected(&self) -> bool {
         matches!(self.0.kind, Kind::Disconnected)
+    }
+
+    /// A layer or a transport that is not this crate's failed, or a stream that was to be sent; the
+    /// [source](std::error::Error::source) is its error. It is not tried again.
+    pub fn is_middleware(&self) -> bool {
+        matches!(self.0.kind, Kind::Middleware)
     }
 
     /// 401: the API key is missing, wrong or revoked. Get a new key; trying again does not help.
@@ -303,6 +333,14 @@ impl Error {
         let has_done_nothing = self.is_connect() || self.status() == Some(429);
         // A conflict is told of what was read, and the same request conflicts again.
         has_done_nothing || (is_repeatable && self.is_retryable() && self.status() != Some(409))
+    }
+
+    /// One word for what it is, which holds nothing of what was sent or answered.
+    pub(crate) fn label(&self) -> &str {
+        match (&self.0.kind, self.code()) {
+            (_, Some(code)) if code.is_known() => code.as_str(),
+            (kind, _) => kind.label(),
+        }
     }
 
     fn is_refusal(&self, code: &ErrorCode, status: u16) -> bool {

@@ -2,8 +2,6 @@
 
 use std::{pin::Pin, time::Duration};
 
-use bytes::Bytes;
-use futures::{Stream, TryStreamExt};
 use prism_types::EventId;
 use reqwest::{StatusCode, header::CONTENT_TYPE};
 use tokio::time::timeout;
@@ -12,10 +10,8 @@ use crate::{
     Error,
     call::{Call, header},
     error::{Kind, Misfit},
+    transport::Body,
 };
-
-/// The body of an answer.
-pub(super) type Body = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 
 /// A connection that is being made.
 pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Opened, Error>> + Send>>;
@@ -50,31 +46,37 @@ impl HttpConnect {
 
 impl Connect for HttpConnect {
     fn connect(&self, after: Option<&EventId>) -> Opening {
-        let (mut call, patience) = (self.call.clone(), self.patience);
-        if let Some(id) = after {
-            call.set_header("last-event-id", id.as_str());
-        }
-        Box::pin(async move {
-            let answer = timeout(patience, call.exchange())
-                .await
-                .unwrap_or_else(|_| Err(Error::new(Kind::Silence(patience))))?;
-            if answer.status() == StatusCode::NO_CONTENT {
-                return Ok(Opened::Nothing);
-            }
-            let headers = answer.headers();
-            let content_type = header(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
-            if !is_event_stream(content_type) {
-                let misfit = Misfit::new("the answer", "its content type is not text/event-stream");
-                return Err(Error::new(Kind::Decode(misfit))
-                    .answered(answer.status().as_u16(), header(headers, "x-request-id")));
-            }
-            Ok(Opened::Body(Box::pin(answer.bytes_stream().map_err(Error::transport))))
-        })
+        Box::pin(open(self.call.clone(), after.cloned(), self.patience))
     }
 
     fn operation(&self) -> String {
-        self.call.operation()
+        self.call.name()
     }
+}
+
+/// Makes one connection, to what comes after an event.
+pub(super) async fn open(
+    mut call: Call,
+    after: Option<EventId>,
+    patience: Duration,
+) -> Result<Opened, Error> {
+    if let Some(id) = after {
+        call.set_header("last-event-id", id.as_str());
+    }
+    let answer = timeout(patience, call.exchange())
+        .await
+        .unwrap_or_else(|_| Err(Error::new(Kind::Silence(patience))))?;
+    if answer.status() == StatusCode::NO_CONTENT {
+        return Ok(Opened::Nothing);
+    }
+    let headers = answer.headers();
+    let content_type = header(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    if !is_event_stream(content_type) {
+        let misfit = Misfit::new("the answer", "its content type is not text/event-stream");
+        return Err(Error::new(Kind::Decode(misfit))
+            .answered(answer.status().as_u16(), header(headers, "x-request-id")));
+    }
+    Ok(Opened::Body(answer.into_body()))
 }
 
 fn is_event_stream(content_type: &str) -> bool {

@@ -10,12 +10,13 @@ use bytes::Bytes;
 use prism_types::{Event, EventId, EventPayload};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{connect::Body, position::Position};
+use super::position::Position;
 use crate::{
     Error,
     backoff::deadline,
     error::{Kind, Misfit},
     sse::{self, Decoder},
+    transport::Body,
 };
 
 /// A connection that was heard of for this long counts as progress even without an event: a quiet deployment
@@ -78,7 +79,7 @@ impl Connection {
                     return Poll::Ready(Step::Fatal(Error::new(Kind::TooLarge(limit))));
                 }
             }
-            match self.body.as_mut().poll_next(cx) {
+            match self.body.poll_chunk(cx) {
                 Poll::Ready(Some(Ok(chunk))) => self.take(chunk),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Step::Lost(error)),
                 Poll::Ready(None) => return Poll::Ready(Step::Lost(Error::new(Kind::Disconnected))),

@@ -7,11 +7,13 @@ mod connect;
 mod connection;
 mod open;
 mod position;
+mod signal;
 mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use open::OpenEventStream;
+pub use signal::{Signal, Signals};
 pub use stream::EventStream;
 
 use crate::resources::deployment_collection;

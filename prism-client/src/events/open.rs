@@ -6,10 +6,10 @@ use prism_types::{DeploymentId, EventId, RunId, ThreadId};
 use reqwest::Method;
 
 use super::{
-    connect::HttpConnect,
+    connect::{HttpConnect, open},
     stream::{EventStream, Settings},
 };
-use crate::{Backoff, Client, Error, call::Call};
+use crate::{Backoff, Client, Error, RetryPolicy, call::Call, retry::tried};
 
 /// `GET /v1/deployments/{deployment_id}/events`, from [`Events::stream`](super::Events::stream). Needs the
 /// scope `deployments:read`.
@@ -25,15 +25,16 @@ pub struct OpenEventStream {
 
 impl OpenEventStream {
     pub(super) fn new(client: &Client, deployment: &DeploymentId) -> Self {
-        let mut call = Call::new(client, Method::GET, &["v1", "deployments", deployment.as_str(), "events"]);
+        let mut call =
+            Call::new(client, Method::GET, "/v1/deployments/{deployment_id}/events", &[deployment.as_str()]);
         call.set_accept("text/event-stream");
-        call.set_timeout(None);
         Self { call, after: None, settings: Settings::default() }
     }
 
     /// Follows only one thread. Default: all threads.
     pub fn thread(mut self, id: ThreadId) -> Self {
         self.call.set_query("thread_id", id);
+        self.settings.is_filtered = true;
         self
     }
 
@@ -45,6 +46,7 @@ impl OpenEventStream {
     pub fn run(mut self, id: RunId) -> Self {
         self.call.set_query("run_id", &id);
         self.settings.run = Some(id);
+        self.settings.is_filtered = true;
         self
     }
 
@@ -83,21 +85,40 @@ impl OpenEventStream {
         self
     }
 
-    /// Connects, once, and returns when the stream has its place in the log: what happens from then on is not
+    /// Sets the time limit of opening the stream, with all attempts and the pauses between them. Default: the client's
+    /// [`timeout`](crate::ClientBuilder::timeout). A stream that is open has no limit but its
+    /// [`idle_timeout`](Self::idle_timeout).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.call.set_timeout(Some(timeout));
+        self
+    }
+
+    /// Sets how opening is tried again. Default: the client's [`retries`](crate::ClientBuilder::retries). A stream that was
+    /// open once resumes by [`max_reconnects`](Self::max_reconnects) and [`backoff`](Self::backoff).
+    pub fn retries(mut self, policy: RetryPolicy) -> Self {
+        self.call.set_retry_policy(policy);
+        self
+    }
+
+    /// Connects, again if need be, and returns when the stream has its place in the log: what happens from then on is not
     /// missed. Open the stream first, then send the message whose effects to see.
     ///
     /// Without [`after`](Self::after) that place is the id which the server names at once. A server that
     /// names none within 1 s is not waited for; if the connection then breaks before the first event, what
-    /// happened between is lost.
+    /// happened between is lost, and [`signals`](EventStream::signals) tell of the gap.
     ///
     /// # Errors
     /// When no connection is made or the server refuses; see [`Error`]. Silence for the
     /// [`idle_timeout`](Self::idle_timeout) is [`Error::is_timeout`].
     pub async fn open(self) -> Result<EventStream, Error> {
-        let operation = self.call.operation();
-        let connect = HttpConnect::new(self.call, self.settings.idle_timeout);
-        EventStream::open(Box::new(connect), self.settings, self.after)
-            .await
-            .map_err(|error| error.during(&operation))
+        let Self { call, after, settings } = self;
+        let patience = settings.idle_timeout;
+        let name = call.name();
+        let (opened, _) = tried(call.clone(), |call| open(call, after.clone(), patience)).await?;
+        let mut call = call;
+        call.set_timeout(None);
+        let connect = HttpConnect::new(call, patience);
+        let stream = EventStream::open(Box::new(connect), opened, settings, after).await;
+        stream.map_err(|error| error.during(&name))
     }
 }

@@ -1,8 +1,10 @@
 //! The stream of events: connections one after another, as one.
 
 use std::{
+    collections::VecDeque,
     fmt,
     future::poll_fn,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -16,10 +18,12 @@ use super::{
     connect::{Connect, Opened, Opening},
     connection::{Connection, Step},
     position::Position,
+    signal::{Signal, Signals, number},
 };
 use crate::{
     Error,
     backoff::{Backoff, random},
+    telemetry::stream_pauses,
 };
 
 /// How long a server is given to name the head of the log on a stream that has no place yet.
@@ -38,6 +42,9 @@ const LONGEST_HINT: Duration = Duration::from_secs(5 * 60);
 /// there is nothing more (204); and after an error, except that an event which cannot be read
 /// ([`Error::is_decode`], with an event's id in the message) is yielded as an error and the next event
 /// follows.
+///
+/// What happens to the connection meanwhile, and whether events may be missing after all, tell its
+/// [`signals`](Self::signals).
 ///
 /// The stream is driven by whoever polls it: no task runs in the background, and no more than one chunk and
 /// one event are held. Dropping it closes the connection; dropping the future of [`next`](Self::next) loses
@@ -74,14 +81,20 @@ pub struct EventStream {
     /// The reconnection time that the server asked for last.
     retry: Option<Duration>,
     state: State,
-    /// What was read while the stream waited for its place.
-    peeked: Option<Result<Event, Error>>,
+    /// The last event that was read, or the place before the first one.
+    reached: Option<EventId>,
+    /// The same, before the event that was read last.
+    before: Option<EventId>,
+    /// What was read and is to be told next.
+    told: VecDeque<Result<Signal, Error>>,
 }
 
 /// What the builder sets.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) run: Option<RunId>,
+    /// Only the events of some thread or run are told, so that numbers do not follow on each other.
+    pub(super) is_filtered: bool,
     pub(super) idle_timeout: Duration,
     pub(super) max_event_size: usize,
     pub(super) max_reconnects: u32,
@@ -96,27 +109,42 @@ enum State {
 }
 
 impl EventStream {
+    /// A stream whose first connection is made.
     pub(super) async fn open(
         connect: Box<dyn Connect>,
+        opened: Opened,
         settings: Settings,
         after: Option<EventId>,
     ) -> Result<Self, Error> {
-        let opened = connect.connect(after.as_ref()).await?;
-        let position = Position::new(after);
-        let mut stream =
-            Self { connect, settings, position, failures: 0, retry: None, state: State::Ended, peeked: None };
+        let mut stream = Self {
+            connect,
+            settings,
+            reached: after.clone(),
+            before: None,
+            position: Position::new(after),
+            failures: 0,
+            retry: None,
+            state: State::Ended,
+            told: VecDeque::new(),
+        };
         stream.begin(opened);
+        let mut told = VecDeque::new();
+        if !matches!(stream.state, State::Ended) {
+            told.push_back(Ok(Signal::Connected));
+        }
         if stream.position.last().is_none() {
             // A server that does not name its head is no reason to fail.
-            let _ = timeout(HEAD_PATIENCE, poll_fn(|cx| stream.poll_place(cx))).await;
+            let _ = timeout(HEAD_PATIENCE, poll_fn(|cx| stream.poll_place(cx, &mut told))).await;
         }
-        match (stream.peeked.take(), &stream.state) {
-            (Some(Err(error)), State::Ended) => Err(error),
-            (peeked, _) => {
-                stream.peeked = peeked;
-                Ok(stream)
-            }
+        match (told.pop_back(), &stream.state) {
+            (Some(Err(error)), State::Ended) => return Err(error),
+            (last, _) => told.extend(last),
         }
+        stream.told = told;
+        if stream.before.is_none() {
+            stream.reached = stream.position.last().cloned();
+        }
+        Ok(stream)
     }
 
     /// The next event; `None` when the stream is over.
@@ -127,25 +155,68 @@ impl EventStream {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
+    /// The same stream, which also tells what happens to its connection.
+    ///
+    /// ```no_run
+    /// use prism_client::events::Signal;
+    ///
+    /// # use prism_client::{Error, resources::DeploymentHandle};
+    /// # async fn example(deployment: DeploymentHandle) -> Result<(), Error> {
+    /// let mut signals = deployment.events().stream().open().await?.signals();
+    /// while let Some(signal) = signals.next().await.transpose()? {
+    ///     match signal {
+    ///         Signal::Event(event) => println!("{}", event.payload.name()),
+    ///         Signal::Interrupted { error, pause } => println!("offline ({error}), again in {pause:?}"),
+    ///         Signal::Resumed { tries, .. } => println!("online again after {tries} tries"),
+    ///         Signal::Gap { .. } => println!("something may be missing: read the thread anew"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn signals(self) -> Signals {
+        Signals::new(self)
+    }
+
     /// What the stream resumes after: the last event that it yielded, or the place in the log that the server
     /// named since. Kept somewhere, it lets another process go on with
     /// [`after`](super::OpenEventStream::after).
     pub fn last_event_id(&self) -> Option<&EventId> {
-        // What was peeked at was not yielded yet, and before it there was no place.
-        if self.peeked.is_some() { None } else { self.position.last() }
+        // The event that was read last may not be yielded yet.
+        if self.has_event() { self.before.as_ref() } else { self.position.last() }
     }
 
-    /// Ready when the stream has a place in the log, or something to yield.
-    fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Poll::Ready(item) = self.poll_event(cx) {
-            self.peeked = item;
-            return Poll::Ready(());
+    /// Whether an event, or an error, was read and not yielded yet.
+    fn has_event(&self) -> bool {
+        self.told.iter().any(|told| matches!(told, Ok(Signal::Event(_)) | Err(_)))
+    }
+
+    /// Whether there are no more signals.
+    pub(super) fn is_over(&self) -> bool {
+        self.told.is_empty() && matches!(self.state, State::Ended)
+    }
+
+    /// Ready when the stream has a place in the log, or something to yield. What is told until then is kept.
+    fn poll_place(&mut self, cx: &mut Context<'_>, told: &mut VecDeque<Result<Signal, Error>>) -> Poll<()> {
+        while let Poll::Ready(signal) = self.poll_signal(cx) {
+            let is_last = !matches!(
+                signal,
+                Some(Ok(Signal::Interrupted { .. } | Signal::Resumed { .. } | Signal::Gap { .. }))
+            );
+            told.extend(signal);
+            if is_last {
+                return Poll::Ready(());
+            }
         }
         if self.position.last().is_some() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {
+    pub(super) fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Signal, Error>>> {
         loop {
+            if let Some(signal) = self.told.pop_front() {
+                return Poll::Ready(Some(signal));
+            }
             let outcome = match &mut self.state {
                 State::Ended => return Poll::Ready(None),
                 State::Waiting(pause) => {
@@ -156,16 +227,15 @@ impl EventStream {
                 State::Connecting(opening) => match ready!(opening.as_mut().poll(cx)) {
                     Ok(opened) => {
                         self.begin(opened);
+                        self.tell_resumed();
                         continue;
                     }
                     Err(error) => self.resume(error),
                 },
                 State::Reading(connection) => match ready!(connection.poll_step(cx, &mut self.position)) {
                     Step::Event(event) => {
-                        if event.as_ref().is_ok_and(|event| self.is_last(event)) {
-                            self.state = State::Ended;
-                        }
-                        return Poll::Ready(Some(event.map_err(|error| self.named(error))));
+                        self.tell(event);
+                        continue;
                     }
                     Step::Fatal(error) => Err(error),
                     Step::Lost(error) => {
@@ -180,6 +250,40 @@ impl EventStream {
                 return Poll::Ready(Some(Err(self.named(error))));
             }
         }
+    }
+
+    /// Tells an event, and of the gap before it, if there is one.
+    fn tell(&mut self, event: Result<Event, Error>) {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                self.before = mem::replace(&mut self.reached, self.position.last().cloned());
+                return self.told.push_back(Err(self.named(error)));
+            }
+        };
+        self.before = self.reached.replace(event.id.clone());
+        let numbers = self.before.as_ref().and_then(number).zip(number(&event.id));
+        let is_gap = numbers.is_some_and(|(last, next)| next > last.saturating_add(1));
+        if is_gap && !self.settings.is_filtered {
+            let (after, before) = (self.before.clone(), Some(event.id.clone()));
+            self.told.push_back(Ok(Signal::Gap { after, before }));
+        }
+        if self.is_last(&event) {
+            self.state = State::Ended;
+        }
+        self.told.push_back(Ok(Signal::Event(event)));
+    }
+
+    /// Tells that there is a connection again.
+    fn tell_resumed(&mut self) {
+        if matches!(self.state, State::Ended) {
+            return;
+        }
+        let after = self.position.last().cloned();
+        if after.is_none() {
+            self.told.push_back(Ok(Signal::Gap { after: None, before: None }));
+        }
+        self.told.push_back(Ok(Signal::Resumed { tries: self.failures, after }));
     }
 
     fn begin(&mut self, opened: Opened) {
@@ -201,6 +305,8 @@ impl EventStream {
         // What the server asks for is the same for all its clients, so it is the jitter that spreads them.
         let pause = hint + self.settings.backoff.full_jitter(self.failures, random());
         self.failures += 1;
+        stream_pauses(self.failures, &error, pause);
+        self.told.push_back(Ok(Signal::Interrupted { error, pause }));
         self.state = State::Waiting(Box::pin(sleep(pause)));
         Ok(())
     }
@@ -224,16 +330,20 @@ impl Stream for EventStream {
     type Item = Result<Event, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.peeked.take() {
-            Some(item) => Poll::Ready(Some(item)),
-            None => self.poll_event(cx),
+        loop {
+            match ready!(self.poll_signal(cx)) {
+                Some(Ok(Signal::Event(event))) => return Poll::Ready(Some(Ok(event))),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
         }
     }
 }
 
 impl FusedStream for EventStream {
     fn is_terminated(&self) -> bool {
-        self.peeked.is_none() && matches!(self.state, State::Ended)
+        !self.has_event() && matches!(self.state, State::Ended)
     }
 }
 
@@ -257,6 +367,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             run: None,
+            is_filtered: false,
             idle_timeout: Duration::from_secs(30),
             max_event_size: 8 << 20,
             max_reconnects: 10,

@@ -18,7 +18,7 @@ use super::{
     connect::{Connect, Opened, Opening},
     stream::{EventStream, Settings},
 };
-use crate::{Error, error::Kind};
+use crate::{Error, error::Kind, transport::Body};
 
 /// What happens on a connection, one after another; then the body ends.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ impl Connect for Script {
                 None => Err(Error::new(Kind::Connect)),
                 Some(Connection::Nothing) => Ok(Opened::Nothing),
                 Some(Connection::Refused(error)) => Err(error),
-                Some(Connection::Body(steps)) => Ok(Opened::Body(Box::pin(stream::unfold(
+                Some(Connection::Body(steps)) => Ok(Opened::Body(Body::from_stream(stream::unfold(
                     VecDeque::from(steps),
                     |mut steps| async move {
                         loop {
@@ -104,7 +104,12 @@ async fn open(
     let connections = Mutex::new(connections.into_iter().collect());
     let script = Script { connections, asked: Arc::clone(&asked) };
     let after = after.map(|id| id.parse().unwrap());
-    (EventStream::open(Box::new(script), settings, after).await, asked)
+    let after: Option<EventId> = after;
+    let stream = match script.connect(after.as_ref()).await {
+        Ok(opened) => EventStream::open(Box::new(script), opened, settings, after).await,
+        Err(error) => Err(error),
+    };
+    (stream, asked)
 }
 
 /// Opens a stream and reads it to its end: the numbers of the events, and the error at the end.

@@ -34,13 +34,13 @@ impl Approvals {
 
     /// Lists questions, a page at a time.
     pub fn list(&self) -> ListApprovalsCall {
-        let path = ["v1", "deployments", self.deployment.as_str(), "approvals"];
-        ListApprovalsCall { call: Call::new(&self.client, Method::GET, &path) }
+        let path = "/v1/deployments/{deployment_id}/approvals";
+        ListApprovalsCall { call: Call::new(&self.client, Method::GET, path, &[self.deployment.as_str()]) }
     }
 
     fn one(&self, method: Method, id: &ApprovalId) -> Call {
-        let path = ["v1", "deployments", self.deployment.as_str(), "approvals", id.as_str()];
-        Call::new(&self.client, method, &path)
+        let path = "/v1/deployments/{deployment_id}/approvals/{approval_id}";
+        Call::new(&self.client, method, path, &[self.deployment.as_str(), id.as_str()])
     }
 }
 

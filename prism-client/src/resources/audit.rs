@@ -32,7 +32,7 @@ impl AuditLog {
     /// # }
     /// ```
     pub fn list(&self) -> ListAuditEntriesCall {
-        ListAuditEntriesCall { call: Call::new(&self.client, Method::GET, &["v1", "audit-log"]) }
+        ListAuditEntriesCall { call: Call::new(&self.client, Method::GET, "/v1/audit-log", &[]) }
     }
 }
 

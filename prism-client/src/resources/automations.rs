@@ -30,42 +30,54 @@ impl Automations {
     /// # }
     /// ```
     pub fn create(&self, request: CreateAutomation) -> CreateAutomationCall {
-        CreateAutomationCall { call: self.at(Method::POST, &[]).body(&request) }
+        CreateAutomationCall { call: self.all(Method::POST).body(&request) }
     }
 
     /// Lists automations, newest first, a page at a time.
     pub fn list(&self) -> ListAutomationsCall {
-        ListAutomationsCall { call: self.at(Method::GET, &[]) }
+        ListAutomationsCall { call: self.all(Method::GET) }
     }
 
     /// Reads an automation with its newest runs.
     pub fn get(&self, id: &AutomationId) -> GetAutomationCall {
-        GetAutomationCall { call: self.at(Method::GET, &[id.as_str()]) }
+        let path = "/v1/deployments/{deployment_id}/automations/{automation_id}";
+        GetAutomationCall { call: self.one(Method::GET, path, id) }
     }
 
     /// Changes an automation. [`enabled`](UpdateAutomation::enabled) pauses it and lets it go on.
     pub fn update(&self, id: &AutomationId, request: UpdateAutomation) -> UpdateAutomationCall {
-        UpdateAutomationCall { call: self.at(Method::PATCH, &[id.as_str()]).body(&request) }
+        UpdateAutomationCall {
+            call: self
+                .one(Method::PATCH, "/v1/deployments/{deployment_id}/automations/{automation_id}", id)
+                .body(&request),
+        }
     }
 
     /// Deletes an automation with its history. Its thread and its runs stay.
     pub fn delete(&self, id: &AutomationId) -> DeleteAutomationCall {
-        DeleteAutomationCall { call: self.at(Method::DELETE, &[id.as_str()]) }
+        let path = "/v1/deployments/{deployment_id}/automations/{automation_id}";
+        DeleteAutomationCall { call: self.one(Method::DELETE, path, id) }
     }
 
     /// Runs an automation now, also when it is paused. It is a conflict while its thread has an unfinished run.
     pub fn trigger(&self, id: &AutomationId) -> TriggerAutomationCall {
-        TriggerAutomationCall { call: self.at(Method::POST, &[id.as_str(), "trigger"]) }
+        let path = "/v1/deployments/{deployment_id}/automations/{automation_id}/trigger";
+        TriggerAutomationCall { call: self.one(Method::POST, path, id) }
     }
 
     /// Lists what became of the times of an automation, newest first, a page at a time.
     pub fn runs(&self, id: &AutomationId) -> ListAutomationRunsCall {
-        ListAutomationRunsCall { call: self.at(Method::GET, &[id.as_str(), "runs"]) }
+        let path = "/v1/deployments/{deployment_id}/automations/{automation_id}/runs";
+        ListAutomationRunsCall { call: self.one(Method::GET, path, id) }
     }
 
-    fn at(&self, method: Method, rest: &[&str]) -> Call {
-        let path = ["v1", "deployments", self.deployment.as_str(), "automations"];
-        Call::new(&self.client, method, &[&path, rest].concat())
+    fn all(&self, method: Method) -> Call {
+        let path = "/v1/deployments/{deployment_id}/automations";
+        Call::new(&self.client, method, path, &[self.deployment.as_str()])
+    }
+
+    fn one(&self, method: Method, path: &'static str, id: &AutomationId) -> Call {
+        Call::new(&self.client, method, path, &[self.deployment.as_str(), id.as_str()])
     }
 }
 

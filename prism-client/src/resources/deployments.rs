@@ -33,13 +33,13 @@ impl Deployments {
     /// Creates a deployment. It may be `ready` at once or `provisioning`: wait for it with
     /// [`wait_until_ready`](Self::wait_until_ready).
     pub fn create(&self, request: CreateDeployment) -> CreateDeploymentCall {
-        let call = Call::new(&self.client, Method::POST, &["v1", "deployments"]).body(&request);
+        let call = Call::new(&self.client, Method::POST, "/v1/deployments", &[]).body(&request);
         CreateDeploymentCall { call }
     }
 
     /// Lists deployments, newest first, a page at a time.
     pub fn list(&self) -> ListDeploymentsCall {
-        ListDeploymentsCall { call: Call::new(&self.client, Method::GET, &["v1", "deployments"]) }
+        ListDeploymentsCall { call: Call::new(&self.client, Method::GET, "/v1/deployments", &[]) }
     }
 
     /// Reads a deployment.
@@ -63,7 +63,7 @@ impl Deployments {
     }
 
     fn one(&self, method: Method, id: &DeploymentId) -> Call {
-        Call::new(&self.client, method, &["v1", "deployments", id.as_str()])
+        Call::new(&self.client, method, "/v1/deployments/{deployment_id}", &[id.as_str()])
     }
 }
 

@@ -19,14 +19,18 @@ impl Dreams {
 
     /// Reads a dream and what came of it.
     pub fn get(&self, id: &DreamId) -> GetDreamCall {
-        let path = ["v1", "deployments", self.deployment.as_str(), "dreams", id.as_str()];
-        GetDreamCall { call: Call::new(&self.client, Method::GET, &path) }
+        let path = "/v1/deployments/{deployment_id}/dreams/{dream_id}";
+        GetDreamCall {
+            call: Call::new(&self.client, Method::GET, path, &[self.deployment.as_str(), id.as_str()]),
+        }
     }
 
     /// Takes back what a dream changed of the memories. One that is not over, or was taken back, is a conflict.
     pub fn revert(&self, id: &DreamId) -> RevertDreamCall {
-        let path = ["v1", "deployments", self.deployment.as_str(), "dreams", id.as_str(), "revert"];
-        RevertDreamCall { call: Call::new(&self.client, Method::POST, &path) }
+        let path = "/v1/deployments/{deployment_id}/dreams/{dream_id}/revert";
+        RevertDreamCall {
+            call: Call::new(&self.client, Method::POST, path, &[self.deployment.as_str(), id.as_str()]),
+        }
     }
 
     /// Lists dreams without their reports, a page at a time.
@@ -35,7 +39,7 @@ impl Dreams {
     }
 
     fn all(&self, method: Method) -> Call {
-        Call::new(&self.client, method, &["v1", "deployments", self.deployment.as_str(), "dreams"])
+        Call::new(&self.client, method, "/v1/deployments/{deployment_id}/dreams", &[self.deployment.as_str()])
     }
 }
 

@@ -48,13 +48,13 @@ impl McpServers {
     }
 
     fn all(&self, method: Method) -> Call {
-        let path = ["v1", "deployments", self.deployment.as_str(), "mcp-servers"];
-        Call::new(&self.client, method, &path)
+        let path = "/v1/deployments/{deployment_id}/mcp-servers";
+        Call::new(&self.client, method, path, &[self.deployment.as_str()])
     }
 
     fn one(&self, method: Method, name: &str) -> Call {
-        let path = ["v1", "deployments", self.deployment.as_str(), "mcp-servers", name];
-        Call::new(&self.client, method, &path)
+        let path = "/v1/deployments/{deployment_id}/mcp-servers/{name}";
+        Call::new(&self.client, method, path, &[self.deployment.as_str(), name])
     }
 }
 

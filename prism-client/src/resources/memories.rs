@@ -50,12 +50,13 @@ impl Memories {
     }
 
     fn all(&self, method: Method) -> Call {
-        Call::new(&self.client, method, &["v1", "deployments", self.deployment.as_str(), "memories"])
+        let path = "/v1/deployments/{deployment_id}/memories";
+        Call::new(&self.client, method, path, &[self.deployment.as_str()])
     }
 
     fn one(&self, method: Method, id: &MemoryId) -> Call {
-        let path = ["v1", "deployments", self.deployment.as_str(), "memories", id.as_str()];
-        Call::new(&self.client, method, &path)
+        let path = "/v1/deployments/{deployment_id}/memories/{memory_id}";
+        Call::new(&self.client, method, path, &[self.deployment.as_str(), id.as_str()])
     }
 }
 

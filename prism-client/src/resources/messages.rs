@@ -30,8 +30,11 @@ impl Messages {
     /// # }
     /// ```
     pub fn send(&self, message: impl Into<SendMessage>) -> SendMessageCall {
-        let path = ["v1", "deployments", self.deployment.as_str(), "messages"];
-        SendMessageCall { call: Call::new(&self.client, Method::POST, &path).body(&message.into()) }
+        let path = "/v1/deployments/{deployment_id}/messages";
+        SendMessageCall {
+            call: Call::new(&self.client, Method::POST, path, &[self.deployment.as_str()])
+                .body(&message.into()),
+        }
     }
 }
 

@@ -28,7 +28,9 @@ pub use deployments::{
     ListDeploymentsCall, UpdateDeploymentCall,
 };
 pub use dreams::{Dreams, GetDreamCall, ListDreamsCall, RevertDreamCall, StartDreamCall};
-pub use files::{DeleteFileCall, FileBody, FileContent, Files, ListFilesCall, ReadFileCall, WriteFileCall};
+pub use files::{
+    DeleteFileCall, FileBody, FileContent, Files, ListFilesCall, Progress, ReadFileCall, WriteFileCall,
+};
 pub use mcp_servers::{
     AddMcpServerCall, GetMcpServerCall, ListMcpServersCall, McpServers, RemoveMcpServerCall,
     UpdateMcpServerCall,

@@ -14,20 +14,24 @@ deployment_collection! {
 impl Runs {
     /// Reads a run.
     pub fn get(&self, id: &RunId) -> GetRunCall {
-        let path = ["v1", "deployments", self.deployment.as_str(), "runs", id.as_str()];
-        GetRunCall { call: Call::new(&self.client, Method::GET, &path) }
+        let path = "/v1/deployments/{deployment_id}/runs/{run_id}";
+        GetRunCall {
+            call: Call::new(&self.client, Method::GET, path, &[self.deployment.as_str(), id.as_str()]),
+        }
     }
 
     /// Ends a run, with the code `cancelled`; it is over when this answers. One that was over stays as it is.
     pub fn cancel(&self, id: &RunId) -> CancelRunCall {
-        let path = ["v1", "deployments", self.deployment.as_str(), "runs", id.as_str(), "cancel"];
-        CancelRunCall { call: Call::new(&self.client, Method::POST, &path) }
+        let path = "/v1/deployments/{deployment_id}/runs/{run_id}/cancel";
+        CancelRunCall {
+            call: Call::new(&self.client, Method::POST, path, &[self.deployment.as_str(), id.as_str()]),
+        }
     }
 
     /// Lists runs, a page at a time.
     pub fn list(&self) -> ListRunsCall {
-        let path = ["v1", "deployments", self.deployment.as_str(), "runs"];
-        ListRunsCall { call: Call::new(&self.client, Method::GET, &path) }
+        let path = "/v1/deployments/{deployment_id}/runs";
+        ListRunsCall { call: Call::new(&self.client, Method::GET, path, &[self.deployment.as_str()]) }
     }
 }
 

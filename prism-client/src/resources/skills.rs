@@ -50,12 +50,12 @@ impl Skills {
     }
 
     fn all(&self, method: Method) -> Call {
-        Call::new(&self.client, method, &["v1", "deployments", self.deployment.as_str(), "skills"])
+        Call::new(&self.client, method, "/v1/deployments/{deployment_id}/skills", &[self.deployment.as_str()])
     }
 
     fn one(&self, method: Method, id: &SkillId) -> Call {
-        let path = ["v1", "deployments", self.deployment.as_str(), "skills", id.as_str()];
-        Call::new(&self.client, method, &path)
+        let path = "/v1/deployments/{deployment_id}/skills/{skill_id}";
+        Call::new(&self.client, method, path, &[self.deployment.as_str(), id.as_str()])
     }
 }
 

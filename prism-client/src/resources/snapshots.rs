@@ -23,7 +23,7 @@ impl Snapshots {
 
     /// Lists snapshots, newest first, a page at a time.
     pub fn list(&self) -> ListSnapshotsCall {
-        ListSnapshotsCall { call: self.call(Method::GET, &[]) }
+        ListSnapshotsCall { call: Call::new(&self.client, Method::GET, "/v1/snapshots", &[]) }
     }
 
     /// Reads what a snapshot is of, and until when it is kept.
@@ -44,16 +44,16 @@ impl Snapshots {
     /// # }
     /// ```
     pub fn get(&self, id: &SnapshotId) -> GetSnapshotCall {
-        GetSnapshotCall { call: self.call(Method::GET, &[id.as_str()]) }
+        GetSnapshotCall {
+            call: Call::new(&self.client, Method::GET, "/v1/snapshots/{snapshot_id}", &[id.as_str()]),
+        }
     }
 
     /// Deletes a snapshot before its time.
     pub fn delete(&self, id: &SnapshotId) -> DeleteSnapshotCall {
-        DeleteSnapshotCall { call: self.call(Method::DELETE, &[id.as_str()]) }
-    }
-
-    fn call(&self, method: Method, rest: &[&str]) -> Call {
-        Call::new(&self.client, method, &[&["v1", "snapshots"], rest].concat())
+        DeleteSnapshotCall {
+            call: Call::new(&self.client, Method::DELETE, "/v1/snapshots/{snapshot_id}", &[id.as_str()]),
+        }
     }
 }
 

@@ -19,20 +19,27 @@ impl Threads {
 
     /// Reads a thread with its messages.
     pub fn get(&self, id: &ThreadId) -> GetThreadCall {
-        let path = ["v1", "deployments", self.deployment.as_str(), "threads", id.as_str()];
-        GetThreadCall { call: Call::new(&self.client, Method::GET, &path) }
+        let path = "/v1/deployments/{deployment_id}/threads/{thread_id}";
+        GetThreadCall {
+            call: Call::new(&self.client, Method::GET, path, &[self.deployment.as_str(), id.as_str()]),
+        }
     }
 
     /// Changes the title of a thread.
     pub fn update(&self, id: &ThreadId, request: UpdateThread) -> UpdateThreadCall {
-        let path = ["v1", "deployments", self.deployment.as_str(), "threads", id.as_str()];
-        UpdateThreadCall { call: Call::new(&self.client, Method::PATCH, &path).body(&request) }
+        let path = "/v1/deployments/{deployment_id}/threads/{thread_id}";
+        UpdateThreadCall {
+            call: Call::new(&self.client, Method::PATCH, path, &[self.deployment.as_str(), id.as_str()])
+                .body(&request),
+        }
     }
 
     /// Deletes a thread with its messages, runs and questions; the agent forgets it. The default thread cannot be deleted.
     pub fn delete(&self, id: &ThreadId) -> DeleteThreadCall {
-        let path = ["v1", "deployments", self.deployment.as_str(), "threads", id.as_str()];
-        DeleteThreadCall { call: Call::new(&self.client, Method::DELETE, &path) }
+        let path = "/v1/deployments/{deployment_id}/threads/{thread_id}";
+        DeleteThreadCall {
+            call: Call::new(&self.client, Method::DELETE, path, &[self.deployment.as_str(), id.as_str()]),
+        }
     }
 
     /// Lists threads, a page at a time.
@@ -41,7 +48,8 @@ impl Threads {
     }
 
     fn all(&self, method: Method) -> Call {
-        Call::new(&self.client, method, &["v1", "deployments", self.deployment.as_str(), "threads"])
+        let path = "/v1/deployments/{deployment_id}/threads";
+        Call::new(&self.client, method, path, &[self.deployment.as_str()])
     }
 }
 

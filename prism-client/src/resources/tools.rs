@@ -15,8 +15,8 @@ impl Tools {
     /// Lists the built-in tools, and those that the MCP servers report now. Servers that do not answer are told in
     /// `errors`.
     pub fn list(&self) -> ListToolsCall {
-        let path = ["v1", "deployments", self.deployment.as_str(), "tools"];
-        ListToolsCall { call: Call::new(&self.client, Method::GET, &path) }
+        let path = "/v1/deployments/{deployment_id}/tools";
+        ListToolsCall { call: Call::new(&self.client, Method::GET, path, &[self.deployment.as_str()]) }
     }
 
     /// Switches a tool on or off, from the next run on: the model is not told of one that is off. Without an
@@ -33,8 +33,11 @@ impl Tools {
     /// # }
     /// ```
     pub fn update(&self, name: &str, request: UpdateTool) -> UpdateToolCall {
-        let path = ["v1", "deployments", self.deployment.as_str(), "tools", name];
-        UpdateToolCall { call: Call::new(&self.client, Method::PATCH, &path).body(&request) }
+        let path = "/v1/deployments/{deployment_id}/tools/{name}";
+        UpdateToolCall {
+            call: Call::new(&self.client, Method::PATCH, path, &[self.deployment.as_str(), name])
+                .body(&request),
+        }
     }
 }
 

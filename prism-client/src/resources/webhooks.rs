@@ -38,67 +38,78 @@ impl Webhooks {
     /// # }
     /// ```
     pub fn create(&self, request: CreateWebhook) -> CreateWebhookCall {
-        CreateWebhookCall { call: self.call(Method::POST, &[]).body(&request) }
+        CreateWebhookCall { call: Call::new(&self.client, Method::POST, "/v1/webhooks", &[]).body(&request) }
     }
 
     /// Lists webhooks, newest first, a page at a time.
     pub fn list(&self) -> ListWebhooksCall {
-        ListWebhooksCall { call: self.call(Method::GET, &[]) }
+        ListWebhooksCall { call: Call::new(&self.client, Method::GET, "/v1/webhooks", &[]) }
     }
 
     /// Reads a webhook.
     pub fn get(&self, id: &WebhookId) -> GetWebhookCall {
-        GetWebhookCall { call: self.call(Method::GET, &[id.as_str()]) }
+        GetWebhookCall {
+            call: Call::new(&self.client, Method::GET, "/v1/webhooks/{webhook_id}", &[id.as_str()]),
+        }
     }
 
     /// Changes a webhook.
     pub fn update(&self, id: &WebhookId, request: UpdateWebhook) -> UpdateWebhookCall {
-        UpdateWebhookCall { call: self.call(Method::PATCH, &[id.as_str()]).body(&request) }
+        UpdateWebhookCall {
+            call: Call::new(&self.client, Method::PATCH, "/v1/webhooks/{webhook_id}", &[id.as_str()])
+                .body(&request),
+        }
     }
 
     /// Deletes a webhook; what waits for it is dropped.
     pub fn delete(&self, id: &WebhookId) -> DeleteWebhookCall {
-        DeleteWebhookCall { call: self.call(Method::DELETE, &[id.as_str()]) }
+        DeleteWebhookCall {
+            call: Call::new(&self.client, Method::DELETE, "/v1/webhooks/{webhook_id}", &[id.as_str()]),
+        }
     }
 
     /// Makes a new secret, which the answer has. The one before signs for 24 hours as well: give the
     /// `webhooks::Verifier` both until then.
     pub fn rotate_secret(&self, id: &WebhookId) -> RotateWebhookSecretCall {
-        RotateWebhookSecretCall { call: self.call(Method::POST, &[id.as_str(), "rotate-secret"]) }
+        let path = "/v1/webhooks/{webhook_id}/rotate-secret";
+        RotateWebhookSecretCall { call: Call::new(&self.client, Method::POST, path, &[id.as_str()]) }
     }
 
     /// Sends a `ping` to a webhook.
     pub fn test(&self, id: &WebhookId) -> TestWebhookCall {
-        TestWebhookCall { call: self.call(Method::POST, &[id.as_str(), "test"]) }
+        TestWebhookCall {
+            call: Call::new(&self.client, Method::POST, "/v1/webhooks/{webhook_id}/test", &[id.as_str()]),
+        }
     }
 
     /// Lists the deliveries of a webhook, newest first, a page at a time.
     pub fn deliveries(&self, id: &WebhookId) -> ListWebhookDeliveriesCall {
-        ListWebhookDeliveriesCall { call: self.call(Method::GET, &[id.as_str(), "deliveries"]) }
+        let path = "/v1/webhooks/{webhook_id}/deliveries";
+        ListWebhookDeliveriesCall { call: Call::new(&self.client, Method::GET, path, &[id.as_str()]) }
     }
 
     /// Reads a delivery with its body. Its id is the header `webhook-id` of the request.
     pub fn delivery(&self, id: &WebhookId, delivery: &WebhookDeliveryId) -> GetWebhookDeliveryCall {
-        let path = [id.as_str(), "deliveries", delivery.as_str()];
-        GetWebhookDeliveryCall { call: self.call(Method::GET, &path) }
+        let path = "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}";
+        GetWebhookDeliveryCall {
+            call: Call::new(&self.client, Method::GET, path, &[id.as_str(), delivery.as_str()]),
+        }
     }
 
     /// Sends a delivery again, whatever became of it, with the same id.
     pub fn redeliver(&self, id: &WebhookId, delivery: &WebhookDeliveryId) -> RedeliverWebhookDeliveryCall {
-        let path = [id.as_str(), "deliveries", delivery.as_str(), "redeliver"];
-        RedeliverWebhookDeliveryCall { call: self.call(Method::POST, &path) }
+        let path = "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver";
+        RedeliverWebhookDeliveryCall {
+            call: Call::new(&self.client, Method::POST, path, &[id.as_str(), delivery.as_str()]),
+        }
     }
 
     /// Sends again what failed and was queued at an instant or later, the newest first, at most 1,000: call again while
     /// there is `more`.
     pub fn redeliver_failed(&self, id: &WebhookId, since: Timestamp) -> RedeliverWebhookCall {
-        let call = self.call(Method::POST, &[id.as_str(), "redeliver"]);
+        let call =
+            Call::new(&self.client, Method::POST, "/v1/webhooks/{webhook_id}/redeliver", &[id.as_str()]);
         RedeliverWebhookCall { call: call.body(&RedeliverWebhook::new(since)) }
-    }
-
-    fn call(&self, method: Method, rest: &[&str]) -> Call {
-        let path = [&["v1", "webhooks"], rest].concat();
-        Call::new(&self.client, method, &path)
     }
 }
 

@@ -1,0 +1,81 @@
+//! Reading answers.
+
+use bytes::{Bytes, BytesMut};
+use prism_types::ErrorBody;
+use reqwest::header::HeaderMap;
+use serde::de::DeserializeOwned;
+
+use super::retry_after::retry_after;
+use crate::{
+    Error, Response,
+    error::{Kind, Misfit},
+    transport::Body,
+};
+
+/// Longest body of an answer that is read. A thread of 1,000 messages of the largest size fits in.
+const MAX_BODY: usize = 256 << 20;
+/// Longest body of an error that is read.
+const MAX_ERROR_BODY: usize = 1 << 20;
+
+/// Reads an answer of JSON.
+pub(super) async fn parse<T: DeserializeOwned>(answer: http::Response<Body>) -> Result<Response<T>, Error> {
+    let (head, body) = answer.into_parts();
+    let name_answer = |error: Error| error.answered(head.status.as_u16(), request_id(&head.headers));
+    let body = read(body, MAX_BODY).await.map_err(name_answer)?;
+    let value = decode(&body).map_err(name_answer)?;
+    Ok(Response::new(value, head.status, head.headers))
+}
+
+/// The error that an answer of another status than 2xx is.
+pub(super) async fn refusal(answer: http::Response<Body>) -> Error {
+    let (head, body) = answer.into_parts();
+    // A body that cannot be read says as little as one of another form; the status says enough.
+    let body = read(body, MAX_ERROR_BODY).await.unwrap_or_default();
+    let body = serde_json::from_slice::<ErrorBody>(&body).ok();
+    Error::new(Kind::Refused(body))
+        .answered(head.status.as_u16(), request_id(&head.headers))
+        .hinted(retry_after(&head.headers))
+}
+
+/// A header that is visible ASCII.
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn request_id(headers: &HeaderMap) -> Option<&str> {
+    header(headers, "x-request-id")
+}
+
+/// The whole body, without a copy if it comes in one piece.
+async fn read(mut body: Body, limit: usize) -> Result<Bytes, Error> {
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    while let Some(chunk) = body.chunk().await {
+        let chunk = chunk?;
+        if first.len() + whole.len() + chunk.len() > limit {
+            return Err(Error::new(Kind::TooLarge(limit)));
+        }
+        if first.is_empty() && whole.is_empty() {
+            first = chunk;
+        } else {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+            whole.extend_from_slice(&chunk);
+        }
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    let misfit = |path: Option<&str>, error: &serde_json::Error| {
+        Error::new(Kind::Decode(Misfit::json("the answer", path, error)))
+    };
+    // Most answers fit, and looking for the place of what does not is work.
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Ok(value);
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| misfit(Some(&error.path().to_string()), error.inner()))?;
+    json.end().map_err(|error| misfit(None, &error))?;
+    Ok(value)
+}

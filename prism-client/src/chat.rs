@@ -39,7 +39,11 @@ use prism_types::{
     SteeringRequested, ThreadId, ThreadTarget, ToolCalled, ToolReturned,
 };
 
-use crate::{Error, EventStream, error::Kind, resources::DeploymentHandle};
+use crate::{
+    Error, EventStream,
+    error::{Kind, unnamed},
+    resources::DeploymentHandle,
+};
 
 /// A message and the answer to it; from [`DeploymentHandle::chat`].
 ///
@@ -222,10 +226,7 @@ impl Turn {
     fn outcome_of(&mut self, changed: RunStatusChanged) -> Option<Outcome> {
         match changed.status {
             RunStatus::Completed => Some(Outcome::Completed),
-            RunStatus::Error => {
-                let unnamed = || Failure::new("internal", "the server does not say why the run failed");
-                Some(Outcome::Failed(changed.error.unwrap_or_else(unnamed)))
-            }
+            RunStatus::Error => Some(Outcome::Failed(changed.error.unwrap_or_else(unnamed))),
             // A turn that begins while the run still waits has not seen the question; this message answers it.
             RunStatus::WaitingOnHuman => self.asked.take().map(Outcome::Asks),
             _ => None,

@@ -89,7 +89,7 @@
 //! is tried once.
 //!
 //! **Waiting tolerates what passes** until its time limit; see
-//! [`WaitUntilReady`](resources::WaitUntilReady).
+//! [`wait`].
 //!
 //! # Time limits
 //!
@@ -100,7 +100,7 @@
 //! | one attempt | none | [`ClientBuilder::attempt_timeout`], or `attempt_timeout` of the call |
 //! | a pause within an answer | none | [`ClientBuilder::read_timeout`] |
 //! | silence on a stream | 30 s | [`OpenEventStream::idle_timeout`](events::OpenEventStream::idle_timeout) |
-//! | waiting for a deployment | 5 min | [`WaitUntilReady::timeout`](resources::WaitUntilReady::timeout) |
+//! | waiting for something | 5 min | [`Wait::timeout`](wait::Wait::timeout) |
 //!
 //! # Secrets
 //!
@@ -114,6 +114,8 @@
 //! * `webhooks` (default): the module `webhooks`, which verifies what a webhook is sent.
 
 mod backoff;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod call;
 pub mod chat;
 mod client;
@@ -127,6 +129,7 @@ mod retry;
 pub mod sse;
 mod telemetry;
 pub mod transport;
+pub mod wait;
 #[cfg(feature = "webhooks")]
 pub mod webhooks;
 

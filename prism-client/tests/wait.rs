@@ -4,7 +4,11 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use prism_client::{Error, resources::WaitUntilReady, types::DeploymentStatus};
+use prism_client::{
+    Error,
+    types::{Deployment, DeploymentStatus},
+    wait::Wait,
+};
 use serde_json::json;
 use support::{client, deployment, deployment_id, error};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
@@ -29,7 +33,7 @@ fn refused(status: u16, code: &str) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_json(error(code))
 }
 
-fn wait(server: &MockServer) -> WaitUntilReady {
+fn wait(server: &MockServer) -> Wait<Deployment> {
     client(&server.uri()).deployment(&deployment_id()).wait_until_ready()
 }
 

@@ -87,6 +87,21 @@ macro_rules! paged {
     (@answer $answer:ident $item:ty) => { $answer };
 }
 
+/// Declares the waiting of calls that read one thing.
+macro_rules! waited {
+    ($($name:ident -> $answer:ty),+) => { $(
+        impl $name {
+            /// Reads again and again until a condition is met; see [`wait`](crate::wait).
+            pub fn wait_until(
+                self,
+                condition: impl crate::wait::Condition<$answer> + Send + Sync + 'static,
+            ) -> crate::wait::Wait<$answer> {
+                crate::wait::Wait::new(self.call, condition)
+            }
+        }
+    )+ };
+}
+
 /// Declares the setter of the idempotency key, for `POST`s.
 macro_rules! keyed {
     ($($name:ident),+) => { $(
@@ -118,4 +133,4 @@ macro_rules! conditional {
     )+ };
 }
 
-pub(crate) use {calls, conditional, keyed, paged, query_setters};
+pub(crate) use {calls, conditional, keyed, paged, query_setters, waited};

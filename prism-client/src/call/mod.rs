@@ -14,7 +14,6 @@ use reqwest::{
     Method, Url,
     header::{
         ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH,
-        USER_AGENT,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -29,7 +28,7 @@ use crate::{
 };
 
 pub(crate) use answer::header;
-pub(crate) use macros::{calls, conditional, keyed, paged, query_setters};
+pub(crate) use macros::{calls, conditional, keyed, paged, query_setters, waited};
 
 /// The type of a body of bytes.
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -160,6 +159,19 @@ impl Call {
     /// The method and the path, as errors name the call. The query is left out: it may name customers.
     pub(crate) fn name(&self) -> String {
         format!("{} {}", self.operation.method(), self.url.path())
+    }
+
+    /// The ids in the path.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        // The path of the base URL comes before, so that both are read from their ends.
+        let names = self.operation.path().rsplit('/');
+        let mut ids: Vec<_> = names
+            .zip(self.url.path().rsplit('/'))
+            .filter(|(name, _)| name.starts_with('{'))
+            .map(|(_, id)| id.to_owned())
+            .collect();
+        ids.reverse();
+        ids
     }
 
     /// One attempt of the call, by its number from 1, which is told of in this span.

@@ -14,6 +14,7 @@ use crate::{
     resources::{AuditLog, DeploymentHandle, Deployments, Snapshots, Webhooks},
     retry::Budget,
     transport::Transport,
+    wait::{Condition, Subject, Wait, WaitState},
 };
 
 pub use behavior::BehaviorVersion;
@@ -85,6 +86,33 @@ impl Client {
     /// Creates, lists and changes webhooks, and reads what became of their deliveries.
     pub fn webhooks(&self) -> Webhooks {
         Webhooks::new(self.clone())
+    }
+
+    /// Goes on with a wait that was begun in another process; see [`wait`](crate::wait).
+    ///
+    /// ```no_run
+    /// use prism_client::{
+    ///     types::Run,
+    ///     wait::{Over, Wait, WaitState},
+    /// };
+    ///
+    /// # async fn example(client: prism_client::Client, stored: &str) -> Result<(), prism_client::Error> {
+    /// let state: WaitState = serde_json::from_str(stored).expect("it was stored");
+    /// let run = client.resume_wait::<Run>(state, Over).await?;
+    /// println!("{}", run.status);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The wait is [`Error::is_configuration`](crate::Error::is_configuration) when the state is of a wait for another sort
+    /// of thing.
+    pub fn resume_wait<T: Subject>(
+        &self,
+        state: WaitState,
+        condition: impl Condition<T> + Send + Sync + 'static,
+    ) -> Wait<T> {
+        Wait::resume(self, state, condition)
     }
 
     /// The base URL, without a slash at its end unless it has no path.

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use prism_types::{DeploymentStatus, ErrorBody, Failure};
+use prism_types::{ErrorBody, Failure};
 
 #[derive(Debug)]
 pub(crate) enum Kind {
@@ -20,10 +20,23 @@ pub(crate) enum Kind {
     TooLarge(usize),
     DeploymentFailed(Option<Failure>),
     RunFailed(Failure),
-    NotReadyInTime {
-        limit: Duration,
-        last: Option<DeploymentStatus>,
+    /// What is waited for cannot come any more.
+    Hopeless {
+        noun: &'static str,
+        status: String,
     },
+    /// What is waited for did not come.
+    NotInTime {
+        noun: &'static str,
+        limit: Duration,
+        /// The status that was read last.
+        last: Option<String>,
+    },
+}
+
+/// The reason of a run that failed without one.
+pub(crate) fn unnamed() -> Failure {
+    Failure::new("internal", "the server does not say why the run failed")
 }
 
 impl Kind {
@@ -31,7 +44,7 @@ impl Kind {
     pub(super) fn label(&self) -> &'static str {
         match self {
             Self::Configuration(_) => "configuration",
-            Self::Timeout | Self::Silence(_) | Self::NotReadyInTime { .. } => "timeout",
+            Self::Timeout | Self::Silence(_) | Self::NotInTime { .. } => "timeout",
             Self::Connect => "connect",
             Self::Disconnected => "disconnected",
             Self::Middleware => "middleware",
@@ -40,6 +53,7 @@ impl Kind {
             Self::TooLarge(_) => "too_large",
             Self::DeploymentFailed(_) => "deployment_failed",
             Self::RunFailed(_) => "run_failed",
+            Self::Hopeless { .. } => "hopeless",
         }
     }
 }
@@ -99,11 +113,14 @@ impl fmt::Display for Kind {
             }
             Self::DeploymentFailed(None) => f.write_str("the deployment failed and does not say why"),
             Self::RunFailed(failure) => write!(f, "it failed: {}: {}", failure.code, failure.message),
-            Self::NotReadyInTime { limit, last: Some(status) } => {
-                write!(f, "the deployment was still `{status}` after {limit:?}")
+            Self::Hopeless { noun, status } => {
+                write!(f, "{noun} is `{status}`, and what was waited for cannot come any more")
             }
-            Self::NotReadyInTime { limit, last: None } => {
-                write!(f, "the deployment's status could not be read in {limit:?}")
+            Self::NotInTime { noun, limit, last: Some(status) } => {
+                write!(f, "{noun} was still `{status}` after {limit:?}")
+            }
+            Self::NotInTime { noun, limit, last: None } => {
+                write!(f, "the status of {noun} could not be read in {limit:?}")
             }
         }
     }

@@ -8,7 +8,7 @@ use prism_types::{ErrorBody, ErrorCode, Failure};
 
 use crate::retry::Tries;
 
-pub(crate) use kind::{Kind, Misfit};
+pub(crate) use kind::{Kind, Misfit, unnamed};
 
 /// Why a call, a wait or a stream failed.
 ///
@@ -191,7 +191,7 @@ impl Error {
     /// Time ran out: for the connection, for the whole call, for the wait, or silence on the stream. The
     /// server may have done what was asked; look before sending it again, or raise the time limit.
     pub fn is_timeout(&self) -> bool {
-        matches!(self.0.kind, Kind::Timeout | Kind::Silence(_) | Kind::NotReadyInTime { .. })
+        matches!(self.0.kind, Kind::Timeout | Kind::Silence(_) | Kind::NotInTime { .. })
     }
 
     /// No connection was made, so the server saw nothing. Check the base URL and that the server runs; trying
@@ -306,6 +306,12 @@ impl Error {
     /// the cause and create a new deployment.
     pub fn is_deployment_failed(&self) -> bool {
         matches!(self.0.kind, Kind::DeploymentFailed(_))
+    }
+
+    /// What was waited for cannot come any more; among them [`is_deployment_failed`](Self::is_deployment_failed) and
+    /// [`is_run_failed`](Self::is_run_failed). Read it, and decide anew.
+    pub fn is_hopeless(&self) -> bool {
+        matches!(self.0.kind, Kind::Hopeless { .. } | Kind::DeploymentFailed(_) | Kind::RunFailed(_))
     }
 
     /// The run that was waited for failed, or was cancelled; [`failure`](Self::failure) says why. Another message starts

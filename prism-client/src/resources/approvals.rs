@@ -4,7 +4,7 @@ use prism_types::{AnswerApproval, Approval, ApprovalId, Cursor, Page};
 use reqwest::Method;
 
 use super::deployment_collection;
-use crate::call::{Call, calls, keyed, paged, query_setters};
+use crate::call::{Call, calls, keyed, paged, query_setters, waited};
 
 deployment_collection! {
     /// The approvals of one deployment; from [`DeploymentHandle::approvals`](super::DeploymentHandle::approvals).
@@ -57,6 +57,8 @@ calls! {
     /// A page may be empty and still not be the last: go on while it has a `next_cursor`.
     ListApprovalsCall -> Page<Approval>;
 }
+
+waited!(GetApprovalCall -> Approval);
 
 keyed!(AnswerApprovalCall);
 

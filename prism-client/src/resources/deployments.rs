@@ -8,13 +8,13 @@ use reqwest::Method;
 
 use super::{
     Approvals, Automations, Dreams, Files, McpServers, Memories, Messages, Runs, Skills, Threads, Tools,
-    WaitUntilReady,
 };
 use crate::{
     Client,
-    call::{Call, calls, conditional, keyed, paged, query_setters},
+    call::{Call, calls, conditional, keyed, paged, query_setters, waited},
     chat::ChatCall,
     events::Events,
+    wait::{Ready, Wait},
 };
 
 /// The deployments that the API key owns; from [`Client::deployments`].
@@ -57,9 +57,9 @@ impl Deployments {
         DeleteDeploymentCall { call: self.one(Method::DELETE, id) }
     }
 
-    /// Waits until a deployment takes messages.
-    pub fn wait_until_ready(&self, id: &DeploymentId) -> WaitUntilReady {
-        WaitUntilReady::new(self.clone(), id.clone())
+    /// Waits until a deployment takes messages: until it is [`Ready`].
+    pub fn wait_until_ready(&self, id: &DeploymentId) -> Wait<Deployment> {
+        self.get(id).wait_until(Ready)
     }
 
     fn one(&self, method: Method, id: &DeploymentId) -> Call {
@@ -101,8 +101,8 @@ impl DeploymentHandle {
         self.client.deployments().delete(&self.id)
     }
 
-    /// Waits until the deployment takes messages.
-    pub fn wait_until_ready(&self) -> WaitUntilReady {
+    /// Waits until the deployment takes messages: until it is [`Ready`].
+    pub fn wait_until_ready(&self) -> Wait<Deployment> {
         self.client.deployments().wait_until_ready(&self.id)
     }
 
@@ -201,6 +201,8 @@ calls! {
     /// `deployments:write`.
     DeleteDeploymentCall -> DeletedDeployment;
 }
+
+waited!(GetDeploymentCall -> Deployment);
 
 keyed!(CreateDeploymentCall);
 conditional!(UpdateDeploymentCall, DeleteDeploymentCall);

@@ -4,7 +4,7 @@ use prism_types::{Cursor, Dream, DreamId, Page};
 use reqwest::Method;
 
 use super::deployment_collection;
-use crate::call::{Call, calls, keyed, paged, query_setters};
+use crate::call::{Call, calls, keyed, paged, query_setters, waited};
 
 deployment_collection! {
     /// The dreams of one deployment; from [`DeploymentHandle::dreams`](super::DeploymentHandle::dreams).
@@ -59,6 +59,8 @@ calls! {
     /// A page may be empty and still not be the last: go on while it has a `next_cursor`.
     ListDreamsCall -> Page<Dream>;
 }
+
+waited!(GetDreamCall -> Dream);
 
 keyed!(StartDreamCall, RevertDreamCall);
 

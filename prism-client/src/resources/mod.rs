@@ -14,7 +14,6 @@ mod skills;
 mod snapshots;
 mod threads;
 mod tools;
-mod wait;
 mod webhooks;
 
 pub use approvals::{AnswerApprovalCall, Approvals, GetApprovalCall, ListApprovalsCall};
@@ -46,7 +45,6 @@ pub use threads::{
     CreateThreadCall, DeleteThreadCall, GetThreadCall, ListThreadsCall, Threads, UpdateThreadCall,
 };
 pub use tools::{ListToolsCall, Tools, UpdateToolCall};
-pub use wait::WaitUntilReady;
 pub use webhooks::{
     CreateWebhookCall, DeleteWebhookCall, GetWebhookCall, GetWebhookDeliveryCall, ListWebhookDeliveriesCall,
     ListWebhooksCall, RedeliverWebhookCall, RedeliverWebhookDeliveryCall, RotateWebhookSecretCall,

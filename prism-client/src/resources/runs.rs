@@ -4,7 +4,7 @@ use prism_types::{Cursor, Page, Run, RunId};
 use reqwest::Method;
 
 use super::deployment_collection;
-use crate::call::{Call, calls, keyed, paged, query_setters};
+use crate::call::{Call, calls, keyed, paged, query_setters, waited};
 
 deployment_collection! {
     /// The runs of one deployment; from [`DeploymentHandle::runs`](super::DeploymentHandle::runs).
@@ -47,6 +47,8 @@ calls! {
     /// A page may be empty and still not be the last: go on while it has a `next_cursor`.
     ListRunsCall -> Page<Run>;
 }
+
+waited!(GetRunCall -> Run);
 
 keyed!(CancelRunCall);
 

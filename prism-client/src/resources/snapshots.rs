@@ -5,7 +5,7 @@ use reqwest::Method;
 
 use crate::{
     Client,
-    call::{Call, calls, paged, query_setters},
+    call::{Call, calls, paged, query_setters, waited},
 };
 
 /// The snapshots of the tenant; from [`Client::snapshots`].
@@ -65,6 +65,8 @@ calls! {
     /// `DELETE /v1/snapshots/{snapshot_id}`, from [`Snapshots::delete`]. Needs the scope `deployments:write`.
     DeleteSnapshotCall -> DeletedSnapshot;
 }
+
+waited!(GetSnapshotCall -> Snapshot);
 
 paged!(ListSnapshotsCall -> Page of Snapshot);
 

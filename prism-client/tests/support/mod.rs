@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub(crate) mod faulty;
+pub(crate) mod script;
 
 use prism_client::{Client, RetryPolicy, types::DeploymentId};
 use serde_json::{Value, json};

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     connect::{Connect, Opened, Opening},
+    signal::Signal,
     stream::{EventStream, Settings},
 };
 use crate::{Error, error::Kind, transport::Body};
@@ -451,6 +452,100 @@ async fn dropping_the_future_of_next_loses_nothing() {
         }
     }
     assert_eq!(numbers, (2..50).collect::<Vec<_>>());
+}
+
+/// Reads the signals to their end, in words.
+async fn signals(
+    connections: impl IntoIterator<Item = Connection>,
+    settings: Settings,
+    after: Option<&str>,
+) -> Vec<String> {
+    let (stream, _) = open(connections, settings, after).await;
+    let mut signals = stream.unwrap().signals();
+    let mut words = Vec::new();
+    let word = |id: Option<EventId>| id.map_or("nowhere".to_owned(), |id| number(id.as_str()).to_string());
+    while let Some(signal) = signals.next().await {
+        words.push(match signal {
+            Ok(Signal::Connected) => "connected".to_owned(),
+            Ok(Signal::Interrupted { error, .. }) => format!("interrupted: {}", error.label()),
+            Ok(Signal::Resumed { tries, after }) => format!("resumed by {tries} after {}", word(after)),
+            Ok(Signal::Gap { after, before }) => format!("gap from {} to {}", word(after), word(before)),
+            Ok(Signal::Event(event)) => {
+                assert_eq!(signals.last_event_id(), Some(&event.id));
+                number(event.id.as_str()).to_string()
+            }
+            Err(error) => error.label().to_owned(),
+        });
+    }
+    words
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_to_the_connection_is_told_in_its_place() {
+    let connections = [
+        body([token(1), Step::Break]),
+        Connection::Refused(refused(503)),
+        body([token(2), Step::Silence]),
+        body([token(2), token(3)]),
+        Connection::Nothing,
+    ];
+    let told = signals(connections, Settings::default(), None).await;
+    let expected = [
+        "connected",
+        "1",
+        "interrupted: disconnected",
+        "interrupted: refused",
+        "resumed by 2 after 1",
+        "2",
+        "interrupted: timeout",
+        "resumed by 1 after 2",
+        "3",
+        "interrupted: disconnected",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_are_missing_are_a_gap() {
+    let connections = || [body([token(5), token(8), Step::Break]), body([token(10)]), Connection::Nothing];
+    let told = signals(connections(), Settings::default(), Some("evt_a_2")).await;
+    let gaps: Vec<_> = told.iter().filter(|word| word.starts_with("gap")).collect();
+    assert_eq!(gaps, ["gap from 2 to 5", "gap from 5 to 8", "gap from 8 to 10"]);
+    let place = told.iter().position(|word| word == "gap from 8 to 10").unwrap();
+    assert_eq!(told[place + 1], "10", "it is told before the event");
+
+    let filtered = Settings { is_filtered: true, ..Settings::default() };
+    let told = signals(connections(), filtered, Some("evt_a_2")).await;
+    assert!(!told.iter().any(|word| word.starts_with("gap")), "a filter leaves out numbers: {told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_before_there_is_a_place_is_a_gap() {
+    let connections =
+        [body([Step::Quiet(Duration::from_secs(2)), Step::Break]), body([token(7)]), Connection::Nothing];
+    let told = signals(connections, Settings::default(), None).await;
+    assert_eq!(
+        told[..5],
+        [
+            "connected",
+            "interrupted: disconnected",
+            "gap from nowhere to nowhere",
+            "resumed by 1 after nowhere",
+            "7"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_read_before_the_gap_is_told_is_not_the_last_one() {
+    let (stream, _) = open([body([token(1), token(4), Step::Silence])], Settings::default(), None).await;
+    let mut signals = stream.unwrap().signals();
+    for _ in 0..2 {
+        signals.next().await.unwrap().unwrap();
+    }
+    assert!(matches!(signals.next().await, Some(Ok(Signal::Gap { .. }))));
+    assert_eq!(signals.last_event_id().unwrap(), &"evt_a_1", "whoever stops here must get event 4 again");
+    assert_eq!(signals.into_events().next().await.unwrap().unwrap().id, "evt_a_4");
 }
 
 #[tokio::test(start_paused = true)]

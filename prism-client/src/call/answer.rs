@@ -1,6 +1,7 @@
 //! Reading answers.
 
 use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
 use prism_types::ErrorBody;
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
@@ -12,8 +13,8 @@ use crate::{
     transport::Body,
 };
 
-/// Longest body of an answer that is read. A thread of 1,000 messages of the largest size fits in.
-const MAX_BODY: usize = 256 << 20;
+/// Longest body of an answer that is read. The server's longest, a thread with all its messages, has 4 MiB.
+const MAX_BODY: usize = 64 << 20;
 /// Longest body of an error that is read.
 const MAX_ERROR_BODY: usize = 1 << 20;
 
@@ -48,6 +49,9 @@ fn request_id(headers: &HeaderMap) -> Option<&str> {
 
 /// The whole body, without a copy if it comes in one piece.
 async fn read(mut body: Body, limit: usize) -> Result<Bytes, Error> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Error::new(Kind::TooLarge(limit)));
+    }
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     while let Some(chunk) = body.chunk().await {

@@ -14,6 +14,8 @@ use tokio::{
 pub(crate) enum Step {
     /// Sends these bytes as one write.
     Send(Vec<u8>),
+    /// Sends these bytes so many times, or until the client goes away.
+    Repeat(Vec<u8>, usize),
     /// Sends these bytes, each as a write of its own.
     Trickle(Vec<u8>),
     /// Goes on when the test says so.
@@ -104,6 +106,14 @@ async fn play(mut socket: TcpStream, steps: Vec<Step>) {
     for step in steps {
         let written = match step {
             Step::Send(bytes) => socket.write_all(&bytes).await,
+            Step::Repeat(bytes, times) => {
+                for _ in 0..times {
+                    if socket.write_all(&bytes).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(())
+            }
             Step::Trickle(bytes) => {
                 for byte in bytes {
                     if socket.write_all(&[byte]).await.is_err() {

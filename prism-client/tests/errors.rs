@@ -146,6 +146,19 @@ async fn an_answer_of_another_form_is_named_by_its_path_and_not_quoted() {
 }
 
 #[tokio::test]
+async fn what_the_server_does_not_say_the_error_says_what_to_do() {
+    let bare = answered(ResponseTemplate::new(502)).await;
+    assert!(bare.to_string().ends_with(bare.advice()), "{bare}");
+    assert_eq!(bare.advice(), "Try again later; if it stays, report the request id.");
+    let body = serde_json::json!({ "error": "not_found", "message": "There is no such deployment." });
+    let told = answered(ResponseTemplate::new(404).set_body_json(body)).await;
+    assert!(!told.to_string().contains(told.advice()), "the server's message stands for itself: {told}");
+    assert_eq!(told.advice(), "Check the id, and whose API key it is.");
+    let elsewhere = answered(ResponseTemplate::new(308)).await;
+    assert!(elsewhere.to_string().contains("redirects are not followed"), "{elsewhere}");
+}
+
+#[tokio::test]
 async fn no_server_is_a_connect_error() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -92,7 +92,8 @@ async fn the_time_limit_holds() {
     assert!(error.is_timeout());
     assert_eq!(
         error.to_string(),
-        "waiting for dep_7xK9s2: the deployment was still `provisioning` after 300ms"
+        "waiting for dep_7xK9s2: the deployment was still `provisioning` after 300ms. \
+         Wait longer, or look why it takes so long."
     );
     assert!((2..10).contains(&looks(&server).await), "pauses grow");
 }

@@ -131,7 +131,10 @@ async fn the_time_limit_holds_while_events_are_listened_to() {
     let error = runs.get(&id()).wait_until(Over).timeout(Duration::from_secs(100)).await.unwrap_err();
     assert!(error.is_timeout());
     assert_eq!(begun.elapsed(), Duration::from_secs(100));
-    assert_eq!(error.to_string(), "waiting for run_1: the run was still `running` after 100s");
+    assert_eq!(
+        error.to_string(),
+        "waiting for run_1: the run was still `running` after 100s. Wait longer, or look why it takes so long."
+    );
     assert_eq!(script.count(RUN), 5, "once in 30 s, should an event be missing");
 }
 

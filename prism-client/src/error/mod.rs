@@ -182,6 +182,52 @@ impl Error {
         }
     }
 
+    /// What to do next, in one sentence for whoever reads the logs. The methods below say it for programs.
+    pub fn advice(&self) -> &'static str {
+        match (&self.0.kind, self.0.status) {
+            (Kind::Refused(_), _) if self.is_rate_limited() => {
+                "Wait as long as it says, or a while, then try again."
+            }
+            (Kind::Refused(_), _) if self.is_unauthorized() => {
+                "Check the API key; get a new one if it was revoked."
+            }
+            (Kind::Refused(_), _) if self.is_forbidden() => "Use a key that has the scope.",
+            (Kind::Refused(_), _) if self.is_insufficient_credits() => "Add credits.",
+            (Kind::Refused(_), _) if self.is_not_found() => "Check the id, and whose API key it is.",
+            (Kind::Refused(_), _) if self.is_not_ready() => {
+                "Wait until the deployment is ready, then send it again."
+            }
+            (Kind::Refused(_), _) if self.is_conflict() => "Read it again, then decide again.",
+            (Kind::Refused(_), _) if self.is_idempotency_mismatch() => {
+                "Use a new idempotency key for each request."
+            }
+            (Kind::Refused(_), _) if self.is_precondition_failed() => "Read it again, then decide again.",
+            (Kind::Refused(_), Some(304)) => "Use the copy that you have.",
+            (Kind::Refused(_), Some(300..=399)) => {
+                "Set the base URL to where the server really is: redirects are not followed."
+            }
+            (Kind::Refused(_), Some(500..)) => "Try again later; if it stays, report the request id.",
+            (Kind::Refused(_), _) => "Mend the request: the same one fails again.",
+            (Kind::Configuration(_), _) => "Mend the setting; nothing was sent.",
+            (Kind::Timeout, _) => "Look whether it was done, then send it again or raise the time limit.",
+            (Kind::Silence(_), _) => "Check the network and the proxies between, or raise the time limit.",
+            (Kind::Connect, _) => "Check the base URL, and that the server runs; nothing was done.",
+            (Kind::Disconnected, _) => "Look whether it was done, then send it again.",
+            (Kind::Middleware, _) => "Look at the source of this error.",
+            (Kind::Decode(_), _) => "Check the base URL, then the versions of client and server.",
+            (Kind::TooLarge(_), _) => "Raise the limit, or ask for less.",
+            (Kind::DeploymentFailed(_), _) => "Mend the cause, then create a new deployment.",
+            (Kind::RunFailed(_), _) => "Mend the cause, then send another message.",
+            (Kind::Hopeless { .. }, _) => "Read it, and decide anew.",
+            (Kind::NotInTime { .. }, _) => "Wait longer, or look why it takes so long.",
+        }
+    }
+
+    /// Whether the message is of this crate alone, so that it does not say by itself what to do.
+    fn needs_advice(&self) -> bool {
+        !matches!(self.0.kind, Kind::Configuration(_) | Kind::Refused(Some(_)))
+    }
+
     /// The client was not built, or a request cannot be made, because of a setting: a missing API key, a bad
     /// base URL. Mend the setting; nothing was sent.
     pub fn is_configuration(&self) -> bool {
@@ -377,6 +423,9 @@ impl fmt::Display for Error {
         }
         if self.0.tries.attempts > 1 {
             write!(f, ", after {} attempts", self.0.tries.attempts)?;
+        }
+        if self.needs_advice() {
+            write!(f, ". {}", self.advice())?;
         }
         Ok(())
     }

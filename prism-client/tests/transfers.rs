@@ -8,12 +8,15 @@ use std::sync::{Arc, Mutex};
 
 use futures::stream;
 use prism_client::{
-    Backoff, Client, RetryPolicy,
+    Backoff, Client, Error, RetryPolicy,
     resources::{FileBody, Files, Progress},
 };
 use serde_json::json;
 use std::time::Duration;
-use support::{KEY, deployment_id};
+use support::{
+    KEY, deployment_id,
+    faulty::{Server, Step, status},
+};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 
 /// What was told.
@@ -102,4 +105,59 @@ async fn nothing_is_told_of_an_empty_file() {
     files(&server).write("empty", Vec::new()).on_progress(listen).await.unwrap();
     assert!(told.lock().unwrap().is_empty());
     assert_eq!(server.received_requests().await.unwrap()[0].headers["content-length"], "0");
+}
+
+/// A part of `0123456789`, of which the connection gives only so many bytes.
+fn part(status: &str, from: usize, sent: usize, etag: &str) -> Vec<Step> {
+    let head = format!(
+        "HTTP/1.1 {status}\r\netag: {etag}\r\ncontent-length: {}\r\ncontent-range: bytes {from}-9/10\r\n\r\n",
+        10 - from
+    );
+    vec![Step::Send(format!("{head}{}", &"0123456789"[from..from + sent]).into_bytes())]
+}
+
+async fn read(connections: Vec<Vec<Step>>) -> (Result<String, Error>, Server) {
+    let server = Server::start(connections).await;
+    let at_once =
+        RetryPolicy::new().backoff(Backoff::new(Duration::from_millis(1), Duration::from_millis(1)));
+    let client = Client::builder().base_url(&server.url).api_key(KEY).retries(at_once).build().unwrap();
+    let content = client.deployment(&deployment_id()).files().read("film.mp4").await.unwrap();
+    (content.text().await, server)
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_in_the_middle_is_gone_on_with() {
+    let etag = "\"v1\"";
+    let partial = |from, sent| part("206 Partial Content", from, sent, etag);
+    let (text, mut server) = read(vec![part("200 OK", 0, 4, etag), partial(4, 3), partial(7, 3)]).await;
+    assert_eq!(text.unwrap(), "0123456789");
+    assert!(!server.request().await.contains("range: "));
+    for range in ["range: bytes=4-\r\n", "range: bytes=7-\r\n"] {
+        let request = server.request().await;
+        assert!(request.contains(range) && request.contains("if-match: \"v1\"\r\n"), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_was_changed_meanwhile_is_not_put_together() {
+    let changed = status("412 Precondition Failed", "");
+    let (text, _) = read(vec![part("200 OK", 0, 4, "\"v1\""), changed]).await;
+    assert!(text.unwrap_err().is_precondition_failed());
+    // A proxy that knows no ranges would begin anew.
+    let (text, _) = read(vec![part("200 OK", 0, 4, "\"v1\""), part("200 OK", 0, 10, "\"v1\"")]).await;
+    assert!(text.unwrap_err().is_decode());
+    // A weak tag, or none, says nothing about the bytes.
+    for etag in ["W/\"v1\"", ""] {
+        let (text, _) = read(vec![part("200 OK", 0, 4, etag), part("206 Partial Content", 4, 6, etag)]).await;
+        let error = text.unwrap_err();
+        assert!(error.is_disconnected() && error.status() == Some(200), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn connections_that_bring_nothing_are_given_up() {
+    let partial = || part("206 Partial Content", 4, 0, "\"v1\"");
+    let (text, _) =
+        read(vec![part("200 OK", 0, 4, "\"v1\""), partial(), partial(), partial(), partial()]).await;
+    assert!(text.unwrap_err().is_disconnected());
 }

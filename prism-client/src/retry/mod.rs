@@ -68,10 +68,15 @@ impl RetryPolicy {
         self
     }
 
+    /// Whether there is another attempt after so many that failed.
+    pub(crate) const fn allows(&self, failures: u32) -> bool {
+        failures < self.max_attempts
+    }
+
     /// The pause before the next attempt, after so many that failed, the last one with this error; `None`: there is no
     /// next one.
     fn pause(&self, attempts: u32, error: &Error, is_repeatable: bool) -> Option<Duration> {
-        if attempts >= self.max_attempts || !error.may_be_repeated(is_repeatable) {
+        if !self.allows(attempts) || !error.may_be_repeated(is_repeatable) {
             return None;
         }
         let own = self.backoff.at_least_half(attempts - 1, random());

@@ -1,6 +1,7 @@
 //! Files of the workspace: listed, read, written, deleted. Neither way is a file in memory as a whole, unless it is
 //! asked for.
 
+mod content;
 mod progress;
 mod read;
 mod write;
@@ -11,8 +12,9 @@ use reqwest::Method;
 use super::deployment_collection;
 use crate::call::{Call, calls, paged, query_setters};
 
+pub use content::FileContent;
 pub use progress::Progress;
-pub use read::{FileContent, ReadFileCall};
+pub use read::ReadFileCall;
 pub use write::{FileBody, WriteFileCall};
 
 deployment_collection! {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use prism_client::{
     Error,
     chat::{Outcome, Part, Turn},
+    wait::Asking,
 };
 use prism_tests::{TestServer, scripted};
 use prism_types::{CreateDeployment, Features, SendMessage, UpdateDeployment};
@@ -88,7 +89,7 @@ async fn a_run_that_fails_says_why() {
     let Some(Outcome::Failed(failure)) = turn.outcome() else { panic!("{:?}", turn.outcome()) };
     assert_eq!((failure.code.as_str(), failure.message.as_str()), ("boom", "It broke."));
     let error = agent.chat("go").text().await.unwrap_err();
-    assert!(error.is_run_failed() && error.to_string().ends_with("it failed: boom: It broke."), "{error}");
+    assert!(error.is_run_failed() && error.to_string().contains("it failed: boom: It broke."), "{error}");
     assert_eq!(error.failure().unwrap().code, "boom");
 }
 
@@ -141,4 +142,47 @@ async fn what_cannot_be_sent_is_told() {
     assert!(agent.chat("Hi").text().await.unwrap_err().is_run_failed());
     agent.delete().await.unwrap();
     assert!(agent.chat("Hi").await.unwrap_err().is_not_found());
+}
+
+#[tokio::test]
+async fn a_reply_is_all_of_a_turn_put_together() {
+    let server = TestServer::start().await;
+    let script = "say Let me see.\ntool search {\"q\": \"x\"} => {\"found\": 3}\nwrite plan.md Plan\nask Publish?\nsay Done.";
+    let features = Features::default().filesystem_webhooks(true);
+    let request = CreateDeployment::new("cus_1", "Agent", scripted(script)).features(features);
+    let agent = server.client().deployment(&server.deploy_request(request).await);
+    let reply = tokio::time::timeout(DEADLINE, agent.chat("go").reply()).await.unwrap().unwrap();
+    assert_eq!(reply.text, "Let me see.");
+    let [tool] = &reply.tools[..] else { panic!("{:?}", reply.tools) };
+    assert_eq!(tool.call.tool, "search");
+    assert_eq!(tool.result.as_ref().unwrap().result.get(), r#"{"found":3}"#);
+    assert_eq!(reply.files[0].path, "plan.md");
+    assert_eq!(reply.questions[0].summary, "Publish?");
+    assert!(matches!(reply.outcome, Some(Outcome::Asks(question)) if question.summary == "Publish?"));
+    let reply = tokio::time::timeout(DEADLINE, agent.chat("yes").reply()).await.unwrap().unwrap();
+    assert_eq!((reply.text.as_str(), reply.outcome), ("Done.", Some(Outcome::Completed)));
+}
+
+#[tokio::test]
+async fn a_run_that_was_begun_elsewhere_is_followed() {
+    let server = TestServer::start().await;
+    let agent = server.client().deployment(&server.deploy("say One\nask Go on?\nsay Two").await);
+    let place = agent.events().stream().open().await.unwrap();
+    let receipt = agent.messages().send("go").await.unwrap();
+    let begin = place.last_event_id().unwrap().clone();
+    agent.runs().get(&receipt.run_id).wait_until(Asking).timeout(DEADLINE).await.unwrap();
+
+    let mut replayed = agent.follow(&receipt.run_id).after(begin.clone()).await.unwrap();
+    assert_eq!(text(&read(&mut replayed).await.unwrap()), "One");
+    assert!(matches!(replayed.outcome(), Some(Outcome::Asks(_))));
+    let mut live = agent.follow(&receipt.run_id).await.unwrap();
+    agent.messages().send("yes").await.unwrap();
+    assert_eq!(text(&read(&mut live).await.unwrap()), "Two");
+    assert_eq!(live.outcome(), Some(&Outcome::Completed));
+
+    let mut over = agent.follow(&receipt.run_id).await.unwrap();
+    assert_eq!(over.outcome(), Some(&Outcome::Completed));
+    assert!(over.next().await.is_none());
+    let nobody = "run_nobody".parse().unwrap();
+    assert!(agent.follow(&nobody).await.unwrap_err().is_not_found());
 }

@@ -8,6 +8,7 @@ mod automations;
 mod bad_input;
 mod changes;
 mod chat;
+mod client;
 mod crash;
 mod dreams;
 mod errors;

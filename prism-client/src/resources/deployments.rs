@@ -2,7 +2,7 @@
 
 use prism_types::{
     CreateDeployment, Cursor, DeletedDeployment, Deployment, DeploymentId, DeploymentStatus,
-    DeploymentSummary, Page, SendMessage, UpdateDeployment,
+    DeploymentSummary, Page, RunId, SendMessage, UpdateDeployment,
 };
 use reqwest::Method;
 
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Client,
     call::{Call, calls, conditional, keyed, paged, query_setters, waited},
-    chat::ChatCall,
+    chat::{ChatCall, FollowCall},
     events::Events,
     wait::{Ready, Wait},
 };
@@ -109,6 +109,11 @@ impl DeploymentHandle {
     /// Sends messages to the agent.
     pub fn messages(&self) -> Messages {
         Messages::new(self.client.clone(), self.id.clone())
+    }
+
+    /// Follows what the agent does in a run that was begun elsewhere, such as by an automation. See [`chat`](crate::chat).
+    pub fn follow(&self, run: &RunId) -> FollowCall {
+        FollowCall::new(self.clone(), run.clone())
     }
 
     /// Says something to the agent, and follows what it does about it: a string for the default thread, or a

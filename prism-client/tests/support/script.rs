@@ -21,16 +21,16 @@ pub(crate) struct Seen {
     pub(crate) uri: String,
 }
 
+type Answer = Result<http::Response<Body>, BoxError>;
+
 #[derive(Clone)]
 pub(crate) struct Script {
-    answer: Arc<dyn Fn(&Seen) -> Result<http::Response<Body>, BoxError> + Send + Sync>,
+    answer: Arc<dyn Fn(&Seen) -> Answer + Send + Sync>,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Script {
-    pub(crate) fn new(
-        answer: impl Fn(&Seen) -> Result<http::Response<Body>, BoxError> + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn new(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
         Self { answer: Arc::new(answer), seen: Arc::default() }
     }
 
@@ -79,7 +79,7 @@ impl Service<http::Request<Body>> for Script {
 }
 
 /// An answer of JSON.
-pub(crate) fn json(status: u16, value: &Value) -> Result<http::Response<Body>, BoxError> {
+pub(crate) fn json(status: u16, value: &Value) -> Answer {
     let mut answer = http::Response::new(Body::from(value.to_string()));
     *answer.status_mut() = status.try_into().expect("it is a status");
     answer.headers_mut().insert("x-request-id", http::HeaderValue::from_static("req_script"));
@@ -87,7 +87,7 @@ pub(crate) fn json(status: u16, value: &Value) -> Result<http::Response<Body>, B
 }
 
 /// An answer that is an event stream with this body.
-pub(crate) fn events(body: Body) -> Result<http::Response<Body>, BoxError> {
+pub(crate) fn events(body: Body) -> Answer {
     let mut answer = http::Response::new(body);
     answer.headers_mut().insert("content-type", http::HeaderValue::from_static("text/event-stream"));
     Ok(answer)

@@ -1,31 +1,4 @@
-//! A conversation, turn by turn: a message, and what the agent does about it, as it does it.
-//!
-//! A [`Turn`] is made of the [event stream](crate::events), so it has all that this has: it resumes by itself, and nothing
-//! is missing or repeated. What it adds is that it begins with the message and ends with the answer.
-//!
-//! ```no_run
-//! use prism_client::chat::{Outcome, Part};
-//!
-//! # use prism_client::{Error, resources::DeploymentHandle};
-//! # async fn example(agent: DeploymentHandle) -> Result<(), Error> {
-//! let mut turn = agent.chat("Plan a launch video").await?;
-//! while let Some(part) = turn.next().await.transpose()? {
-//!     match part {
-//!         Part::Text(piece) => print!("{piece}"),
-//!         Part::ToolCall(call) => println!("[{} …]", call.tool),
-//!         _ => {}
-//!     }
-//! }
-//! match turn.outcome() {
-//!     Some(Outcome::Completed) => {}
-//!     // Whatever is said next on the thread is the answer.
-//!     Some(Outcome::Asks(question)) => println!("The agent asks: {}", question.summary),
-//!     Some(Outcome::Failed(failure)) => println!("It failed: {}", failure.message),
-//!     _ => {}
-//! }
-//! # Ok(())
-//! # }
-//! ```
+//! One turn: from a message to the end of what the agent does about it.
 
 use std::{
     fmt,
@@ -35,76 +8,15 @@ use std::{
 
 use futures::{Stream, StreamExt, stream::FusedStream};
 use prism_types::{
-    Event, EventPayload, Failure, FilesystemChanged, RunId, RunStatus, RunStatusChanged, SendMessage,
-    SteeringRequested, ThreadId, ThreadTarget, ToolCalled, ToolReturned,
+    Event, EventPayload, Failure, FilesystemChanged, Run, RunId, RunStatus, RunStatusChanged,
+    SteeringRequested, ThreadId, ToolCalled, ToolReturned,
 };
 
+use super::Reply;
 use crate::{
     Error, EventStream,
     error::{Kind, unnamed},
-    resources::DeploymentHandle,
 };
-
-/// A message and the answer to it; from [`DeploymentHandle::chat`].
-///
-/// Nothing is sent before [`send`](Self::send), [`text`](Self::text) or `.await`.
-#[derive(Debug, Clone)]
-#[must_use = "nothing is sent before `send`, `text` or `.await`"]
-pub struct ChatCall {
-    deployment: DeploymentHandle,
-    message: SendMessage,
-    idempotency_key: Option<String>,
-}
-
-impl ChatCall {
-    pub(crate) fn new(deployment: DeploymentHandle, message: SendMessage) -> Self {
-        Self { deployment, message, idempotency_key: None }
-    }
-
-    /// Names the message, as [`idempotency_key`](crate::resources::SendMessageCall::idempotency_key) of sending one does.
-    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
-        self.idempotency_key = Some(key.into());
-        self
-    }
-
-    /// Opens the event stream and sends the message.
-    ///
-    /// # Errors
-    /// As sending a message and opening the stream do: see [`Error`] for what there is to ask it.
-    pub async fn send(self) -> Result<Turn, Error> {
-        let Self { deployment, message, idempotency_key } = self;
-        let mut open = deployment.events().stream();
-        if let Some(ThreadTarget::Existing(thread)) = &message.thread_id {
-            open = open.thread(thread.clone());
-        }
-        // Before the message is sent, so that nothing is missed of what comes of it.
-        let events = open.open().await?;
-        let mut send = deployment.messages().send(message);
-        if let Some(key) = &idempotency_key {
-            send = send.idempotency_key(key);
-        }
-        let receipt = send.await?.into_inner();
-        let (run_id, thread_id) = (receipt.run_id, receipt.thread_id);
-        Ok(Turn { events, run_id, thread_id, asked: None, outcome: None, is_over: false })
-    }
-
-    /// Sends the message and waits for all that the agent says.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send) and [`Turn::text`].
-    pub async fn text(self) -> Result<String, Error> {
-        self.send().await?.text().await
-    }
-}
-
-impl IntoFuture for ChatCall {
-    type Output = Result<Turn, Error>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.send())
-    }
-}
 
 /// What the agent does about a message, as it does it: a stream of [`Part`]s, which ends when the agent is through or asks a
 /// human.
@@ -154,6 +66,21 @@ pub enum Outcome {
 }
 
 impl Turn {
+    pub(super) fn new(events: EventStream, run_id: RunId, thread_id: ThreadId) -> Self {
+        Self { events, run_id, thread_id, asked: None, outcome: None, is_over: false }
+    }
+
+    /// The turn of a run that is read now: it is over if the run is.
+    pub(super) fn ended_as(mut self, run: Run) -> Self {
+        self.outcome = match run.status {
+            RunStatus::Completed => Some(Outcome::Completed),
+            RunStatus::Error => Some(Outcome::Failed(run.error.unwrap_or_else(unnamed))),
+            _ => None,
+        };
+        self.is_over = self.outcome.is_some();
+        self
+    }
+
     /// The next part; `None` at the end. Dropping the future loses nothing.
     ///
     /// # Errors
@@ -195,6 +122,18 @@ impl Turn {
             }
             _ => Ok(text),
         }
+    }
+
+    /// All that the agent does from now on, to its end or its question, put together.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next). A run that fails is no error here: the [`outcome`](Reply::outcome) says so.
+    pub async fn reply(mut self) -> Result<Reply, Error> {
+        let mut reply = Reply::default();
+        while let Some(part) = self.next().await.transpose()? {
+            reply.add(&part);
+        }
+        Ok(Reply { outcome: self.outcome, ..reply })
     }
 
     fn named(&self, error: Error) -> Error {

@@ -40,7 +40,10 @@
 //! # }
 //! ```
 //!
-//! * A [`chat`] is a message and what the agent does about it, as a stream of text, tool calls and questions.
+//! * A call that reads one thing can [`wait`] until a condition is met: `.wait_until(..)`. A call that lists is a stream:
+//!   `.items()` or `.pages()`.
+//! * A [`chat`] is a message and what the agent does about it, as a stream of text, tool calls and questions, or as one
+//!   [`Reply`](chat::Reply).
 //! * A [`Response`] is the value that was answered, with the status, the headers and the request id beside
 //!   it.
 //! * [`types`] has everything that travels: requests, answers, events, ids.
@@ -85,11 +88,13 @@
 //! server asked for. All calls of a client have one budget: when more than a fifth of them have to be tried again, they
 //! fail at once, until the server is better.
 //!
-//! **A stream resumes by itself**, without a gap and without repeats; see [`EventStream`]. Only its opening
-//! is tried once.
+//! **A stream resumes by itself**, without a gap and without repeats; see [`EventStream`]. What happens to its connection
+//! meanwhile, its [`signals`](EventStream::signals) tell.
 //!
-//! **Waiting tolerates what passes** until its time limit; see
-//! [`wait`].
+//! **A download goes on** with the same version of the file where its connection broke; see
+//! [`FileContent`](resources::FileContent).
+//!
+//! **Waiting tolerates what passes** until its time limit; see [`wait`].
 //!
 //! # Time limits
 //!
@@ -99,19 +104,35 @@
 //! | a whole call, with all attempts | 60 s | [`ClientBuilder::timeout`], or `timeout` of the call |
 //! | one attempt | none | [`ClientBuilder::attempt_timeout`], or `attempt_timeout` of the call |
 //! | a pause within an answer | none | [`ClientBuilder::read_timeout`] |
+//! | opening a stream, with all attempts | 60 s | [`OpenEventStream::timeout`](events::OpenEventStream::timeout) |
 //! | silence on a stream | 30 s | [`OpenEventStream::idle_timeout`](events::OpenEventStream::idle_timeout) |
 //! | waiting for something | 5 min | [`Wait::timeout`](wait::Wait::timeout) |
+//!
+//! These are the defaults of a [`BehaviorVersion`], which can be pinned. Each request says in the header
+//! `x-prism-timeout-ms` for how much longer it is waited for, and in `x-prism-attempt` which attempt it is.
 //!
 //! # Secrets
 //!
 //! The API key is kept as a header that no `Debug` shows, it is sent to the base URL only, and redirects are
-//! not followed. Errors show of an answer only what the server put in its error body.
+//! not followed. Errors show of an answer only what the server put in its error body. Spans have the fields of a short
+//! list, none of which is private: see the feature `tracing`.
+//!
+//! # Middleware, tests, and other ways to connect
+//!
+//! Everything goes through one service, which layers of tower can be put around, and which other services can take the
+//! place of: see [`transport`]. Proxies, root certificates or a whole `reqwest::Client` of your own are settings of the
+//! [`ClientBuilder`].
 //!
 //! # Cargo features
 //!
 //! * `rustls` (default): TLS by rustls, with the platform's certificates.
 //! * `native-tls`: TLS by the platform's own library.
+//! * `tracing` (default): a span `prism_client.call` for each call, and an event for each attempt that is followed by
+//!   another one and for each connection that a stream lost. Their fields are `otel.name` (the operation, with names in
+//!   place of ids), `otel.kind`, `otel.status_code`, `http.request.method`, `url.template`, `http.response.status_code`,
+//!   `http.request.resend_count`, `error.type`, `prism.request_id`, `attempt`, `failures` and `pause_ms`, and no others.
 //! * `webhooks` (default): the module `webhooks`, which verifies what a webhook is sent.
+//! * `blocking`: the module `blocking`, for programs without `async`.
 
 mod backoff;
 #[cfg(feature = "blocking")]

@@ -173,3 +173,41 @@ async fn what_cannot_be_part_of_a_path_is_refused_before_it_is_sent() {
     }
     assert!(script.seen().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn headers_can_be_added_to_all_calls_and_to_one() {
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = Arc::clone(&seen);
+    let layer = ServiceBuilder::new().map_request(move |request: http::Request<Body>| {
+        assert!(!format!("{request:?}").contains("canary"), "a value may be a secret");
+        told.lock().unwrap().push(request.headers()["x-tenant"].to_str().unwrap().to_owned());
+        request
+    });
+    let client = ready().builder().header("X-Tenant", "canary").layer(layer).build().unwrap();
+    assert!(!format!("{client:?}").contains("canary"));
+    let deployment = client.deployment(&deployment_id());
+    deployment.get().await.unwrap();
+    deployment.get().header("x-tenant", "another").await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), ["canary", "another"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_of_the_crates_own_are_refused() {
+    let script = ready();
+    for (name, value) in [
+        ("authorization", "canary"),
+        ("Idempotency-Key", "canary"),
+        ("no name", "canary"),
+        ("x-a", "canary\n"),
+    ] {
+        let refused = [
+            script.builder().header(name, value).build().unwrap_err(),
+            script.client().deployment(&deployment_id()).get().header(name, value).await.unwrap_err(),
+        ];
+        for error in refused {
+            assert!(error.is_configuration(), "{error}");
+            assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
+        }
+    }
+    assert!(script.seen().is_empty());
+}

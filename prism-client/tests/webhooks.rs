@@ -86,6 +86,14 @@ fn what_the_reference_signed_is_believed() {
 }
 
 #[test]
+fn requests_for_tests_are_signed_as_the_server_signs_them() {
+    for vector in [PING, LONGEST_KEY] {
+        let headers = Verifier::new(vector.secret).unwrap().sign(vector.id, at(AT), vector.body.as_bytes());
+        assert_eq!(headers, vector.headers());
+    }
+}
+
+#[test]
 fn an_event_comes_out_with_its_type() {
     let verifier = Verifier::new(LONGEST_KEY.secret).unwrap();
     let received = verifier.verify_at(&LONGEST_KEY.headers(), LONGEST_KEY.body.as_bytes(), at(AT)).unwrap();

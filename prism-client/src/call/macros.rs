@@ -33,6 +33,14 @@ macro_rules! calls {
                 self
             }
 
+            /// Sends a header as well, with every attempt, in place of one of the [client's](crate::ClientBuilder::header). One that
+            /// this crate sets itself, such as `authorization`, is [`is_configuration`](crate::Error::is_configuration) when the call
+            /// is sent.
+            pub fn header(mut self, name: &str, value: &str) -> Self {
+                self.call.add_header(name, value);
+                self
+            }
+
             /// Sends the request, and again when it fails in a way that may pass; see
             /// [what is tried again](crate#what-is-tried-again-and-what-is-not).
             ///

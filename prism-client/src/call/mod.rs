@@ -13,7 +13,8 @@ use bytes::Bytes;
 use reqwest::{
     Method, Url,
     header::{
-        ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+        ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
+        IF_NONE_MATCH,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -39,6 +40,25 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const TIME_LEFT: &str = "x-prism-timeout-ms";
 /// The header that says which attempt of its call a request is, from 1.
 const ATTEMPT: &str = "x-prism-attempt";
+
+/// What is set by calls and settings of their own, or by the connection.
+const OWN_HEADERS: &[&str] = &[
+    "accept",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "if-match",
+    "if-none-match",
+    "last-event-id",
+    "range",
+    "transfer-encoding",
+    "upgrade",
+    ATTEMPT,
+    IDEMPOTENCY_KEY,
+    TIME_LEFT,
+];
 
 /// A request that was not sent yet.
 #[derive(Clone)]
@@ -75,7 +95,7 @@ impl Call {
             attempt_timeout: client.attempt_timeout(),
             retry_policy: client.retry_policy(),
             accept: JSON,
-            headers: HeaderMap::new(),
+            headers: client.headers().clone(),
             attempt: 1,
             span: None,
             broken: values.iter().any(is_lost).then(reason),
@@ -107,6 +127,14 @@ impl Call {
         match value.parse() {
             Ok(value) => drop(self.headers.insert(name, value)),
             Err(_) => self.broken = Some(format!("the value of the header {name} is invalid")),
+        }
+    }
+
+    /// Sets a header of the caller's choice, unless it is one that this crate sets itself.
+    pub(crate) fn add_header(&mut self, name: &str, value: &str) {
+        match extra_header(name, value) {
+            Ok((name, value)) => drop(self.headers.insert(name, value)),
+            Err(reason) => self.broken = Some(reason),
         }
     }
 
@@ -273,6 +301,18 @@ impl Call {
         request.extensions_mut().insert(self.operation);
         Ok(request)
     }
+}
+
+/// A header of the user's choice, or why it cannot be sent. Neither is quoted: a value may be a secret.
+pub(crate) fn extra_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let name: HeaderName = name.parse().map_err(|_| "a header has a name that cannot be sent".to_owned())?;
+    if OWN_HEADERS.contains(&name.as_str()) {
+        return Err(format!("the header {name} is set by this crate itself"));
+    }
+    let mut value: HeaderValue =
+        value.parse().map_err(|_| format!("the header {name} has a value that cannot be sent"))?;
+    value.set_sensitive(true);
+    Ok((name, value))
 }
 
 /// Without query, headers and body, which may hold what is private.

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     Error, RetryPolicy,
+    call::extra_header,
     error::Kind,
     retry::Budget,
     transport::{Adapter, Body, BoxError, Transport},
@@ -27,6 +28,7 @@ const DEFAULT_BASE_URL: &str = "http://127.0.0.1:8080";
 pub struct ClientBuilder {
     base_url: Option<String>,
     api_key: Option<Secret>,
+    headers: Vec<(String, String)>,
     behavior: BehaviorVersion,
     timeout: Option<Duration>,
     attempt_timeout: Option<Duration>,
@@ -39,6 +41,7 @@ impl ClientBuilder {
         Self {
             base_url: None,
             api_key: None,
+            headers: Vec::new(),
             behavior: BehaviorVersion::latest(),
             timeout: None,
             attempt_timeout: None,
@@ -87,6 +90,13 @@ impl ClientBuilder {
     /// Sets how long an answer may pause between two of its pieces, event streams too. Default: none but the other limits.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.connections.read_timeout = Some(timeout);
+        self
+    }
+
+    /// Sends a header as well, with every request, such as one that a gateway before the server wants. Each call can have
+    /// another value.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
         self
     }
 
@@ -185,8 +195,8 @@ impl ClientBuilder {
     /// are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`, …).
     ///
     /// # Errors
-    /// [`Error::is_configuration`] when there is no API key, or it or the base URL is invalid, or TLS cannot
-    /// be set up.
+    /// [`Error::is_configuration`] when there is no API key, or it, the base URL, a header, the proxy or a certificate is
+    /// invalid, or TLS cannot be set up.
     pub fn build(self) -> Result<Client, Error> {
         let base_url = self.base_url.or_else(|| variable("PRISM_BASE_URL"));
         let base_url = parse_base_url(base_url.as_deref().unwrap_or(DEFAULT_BASE_URL))?;
@@ -198,6 +208,11 @@ impl ClientBuilder {
             transport: self.connections.transport(defaults.connect_timeout)?,
             base_url,
             authorization: authorization(&key)?,
+            headers: self
+                .headers
+                .iter()
+                .map(|(name, value)| extra_header(name, value).map_err(invalid))
+                .collect::<Result<_, _>>()?,
             timeout: self.timeout.unwrap_or(defaults.timeout),
             attempt_timeout: self.attempt_timeout,
             retry_policy: self.retry_policy.unwrap_or(defaults.retry_policy),

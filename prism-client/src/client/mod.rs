@@ -7,7 +7,10 @@ mod connections;
 use std::{fmt, sync::Arc, time::Duration};
 
 use prism_types::DeploymentId;
-use reqwest::{Url, header::HeaderValue};
+use reqwest::{
+    Url,
+    header::{HeaderMap, HeaderValue},
+};
 
 use crate::{
     RetryPolicy,
@@ -43,6 +46,7 @@ struct Inner {
     transport: Transport,
     base_url: Url,
     authorization: HeaderValue,
+    headers: HeaderMap,
     timeout: Duration,
     attempt_timeout: Option<Duration>,
     retry_policy: RetryPolicy,
@@ -126,6 +130,11 @@ impl Client {
 
     pub(crate) fn authorization(&self) -> &HeaderValue {
         &self.0.authorization
+    }
+
+    /// What is sent with every request.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.0.headers
     }
 
     pub(crate) fn timeout(&self) -> Duration {

@@ -7,7 +7,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use prism_types::{WebhookMessage, WebhookSecret};
 use sha2::Sha256;
 
@@ -119,6 +119,39 @@ impl Verifier {
             return Err(VerifyError::TooNew);
         }
         Ok(Received { id: id.to_owned(), signed_at, message: read(body)? })
+    }
+
+    /// The headers of a request with this id and body, signed at that time with the first secret: what the server would
+    /// send. For tests of receivers.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use prism_client::webhooks::Verifier;
+    ///
+    /// let verifier = Verifier::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?;
+    /// let body = br#"{"type":"ping","timestamp":"2026-06-11T20:55:03Z","data":{"webhook_id":"whe_1"}}"#;
+    /// let headers = verifier.sign("msg_1", SystemTime::now(), body);
+    /// assert_eq!(verifier.verify(&headers, body)?.id, "msg_1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// An id that cannot be in a header is left out, and such a request is refused.
+    pub fn sign(&self, id: &str, at: SystemTime, body: &[u8]) -> HeaderMap {
+        let timestamp = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
+        let signature = self.keys.first().map(|key| {
+            let mut mac = key.clone();
+            [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].iter().for_each(|part| mac.update(part));
+            format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+        });
+        let values = [
+            ("webhook-id", Some(id)),
+            ("webhook-timestamp", Some(&*timestamp)),
+            ("webhook-signature", signature.as_deref()),
+        ];
+        let value = |(name, text): (&'static str, Option<&str>)| {
+            Some((HeaderName::from_static(name), HeaderValue::from_str(text?).ok()?))
+        };
+        values.into_iter().filter_map(value).collect()
     }
 
     /// Whether one of the signatures is by one of the keys.

@@ -87,6 +87,14 @@ impl ReadFileCall {
         self
     }
 
+    /// Sends a header as well, with every attempt, in place of one of the [client's](crate::ClientBuilder::header). One that
+    /// this crate sets itself, such as `authorization`, is [`is_configuration`](crate::Error::is_configuration) when the call
+    /// is sent.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.call.add_header(name, value);
+        self
+    }
+
     /// Sends the request, again if need be, and waits for the answer to begin.
     ///
     /// # Errors

@@ -53,6 +53,7 @@ mod snapshot;
 mod thread;
 mod timestamp;
 mod tool;
+mod unknown_fields;
 mod webhook;
 
 pub use approval::{AnswerApproval, Approval, ApprovalStatus, Decision};
@@ -98,8 +99,9 @@ pub use thread::{
 };
 pub use timestamp::{Timestamp, TimestampError};
 pub use tool::{Tool, ToolList, ToolListError, UpdateTool};
+pub use unknown_fields::UnknownFields;
 pub use webhook::{
     CreateWebhook, DeletedWebhook, InvalidWebhookSecret, RedeliverWebhook, Redelivered, UpdateWebhook,
     Webhook, WebhookAttempt, WebhookContent, WebhookDelivery, WebhookDeliveryStatus, WebhookEvent,
-    WebhookEventType, WebhookMessage, WebhookSecret, WebhookWithSecret,
+    WebhookEventType, WebhookMessage, WebhookPing, WebhookSecret, WebhookWithSecret,
 };

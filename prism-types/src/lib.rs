@@ -5,10 +5,11 @@
 //!
 //! * **Ids are types.** A [`DeploymentId`] starts with `dep_` and cannot be passed where a [`ThreadId`]
 //!   is wanted.
-//! * **Enums are open.** A value that this version does not know is kept as it came and written back
-//!   unchanged, so that an old client survives a new server.
-//! * **Requests are built, responses are read.** A request has `new(required…)` and consuming setters; a
-//!   response is `#[non_exhaustive]`.
+//! * **What is not known is kept.** A value of an enum, a member of a union or a field of an answer that this version
+//!   does not know is written back as it came, so that an old client survives a new server. Fields are in
+//!   [`UnknownFields`], byte for byte; `unknown_fields()` of every answer tells them.
+//! * **Requests are built, responses are read.** A request has `new(required…)` and consuming setters, so that one
+//!   without a required field does not compile; a response is `#[non_exhaustive]`. Both can be written and read.
 //! * **Secrets cannot be printed.** [`Secret`] has a fixed `Debug` and no `Serialize`.
 //!
 //! ```
@@ -24,6 +25,8 @@
 //! ```
 //!
 //! With the feature `schema` every type implements [`schemars::JsonSchema`](https://docs.rs/schemars).
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod macros;
 
@@ -44,6 +47,8 @@ mod open_enum;
 mod page;
 mod patch;
 mod raw_json;
+#[cfg(doctest)]
+mod required;
 mod run;
 #[cfg(feature = "schema")]
 pub mod schema;

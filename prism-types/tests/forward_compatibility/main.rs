@@ -102,6 +102,17 @@ fn requests_refuse_fields_that_they_do_not_know() {
     assert!(requests > 20, "{requests}");
 }
 
+#[test]
+fn a_request_that_requires_fields_is_shown_not_to_compile_without_them() {
+    let shown = include_str!("../../src/required.rs");
+    let requires =
+        |each: &&Type| sample::is_closed(each.definition()) && each.definition()["required"].is_array();
+    for each in TYPES.iter().filter(requires) {
+        let name = each.named.name;
+        assert!(shown.contains(&format!("\"{name}\", \"::")), "add {name} to required.rs");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -3,6 +3,8 @@
 //! The types and their documents are taken from the registry of schemas, so that a new type is tested as soon as it is
 //! there. Therefore these tests need the feature `schema`.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod json;
 mod sample;
 mod travellers;

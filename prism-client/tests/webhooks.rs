@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use prism_client::{
-    types::{EventPayload, RunStatus, WebhookContent},
+    types::{EventPayload, RunStatus, WebhookContent, WebhookPing},
     webhooks::{Received, Verifier, VerifyError},
 };
 use proptest::prelude::*;
@@ -82,7 +82,8 @@ fn what_the_reference_signed_is_believed() {
         assert_eq!((received.id.as_str(), received.signed_at), (vector.id, at(AT)));
     }
     let ping = verify(&PING.headers(), PING.body).unwrap().message;
-    assert_eq!(ping.content, WebhookContent::Ping("whe_01k3v9m2q8e7y5t4r3w2x1z0ab".parse().unwrap()));
+    let webhook_id = "whe_01k3v9m2q8e7y5t4r3w2x1z0ab".parse().unwrap();
+    assert_eq!(ping.content, WebhookContent::Ping(WebhookPing::new(webhook_id)));
 }
 
 #[test]

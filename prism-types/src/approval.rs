@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ApprovalId, DeploymentId, RunId, ThreadId, Timestamp, macros::setters, open_enum::open_enum};
+use crate::{
+    ApprovalId, DeploymentId, RunId, ThreadId, Timestamp, UnknownFields, macros::setters,
+    open_enum::open_enum, unknown_fields::answer,
+};
 
 open_enum! {
     /// Whether a question was answered, and how.
@@ -66,34 +69,33 @@ setters!(AnswerApproval {
     reason?: String,
 });
 
-/// A question of an agent, kept after it was answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Approval {
-    /// Its id.
-    pub approval_id: ApprovalId,
-    /// The deployment that asks.
-    pub deployment_id: DeploymentId,
-    /// The thread of the run.
-    pub thread_id: ThreadId,
-    /// The run that waits.
-    pub run_id: RunId,
-    /// Whether it was answered, and how.
-    pub status: ApprovalStatus,
-    /// The question.
-    pub summary: String,
-    /// What was answered; absent while nothing was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answer: Option<String>,
-    /// When it was asked.
-    pub created_at: Timestamp,
-    /// When it is denied if nobody answers; absent: when the deployment has no limit of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
-    /// When it was answered or closed; absent until then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resolved_at: Option<Timestamp>,
+answer! {
+    /// A question of an agent, kept after it was answered.
+    pub struct Approval {
+        /// Its id.
+        pub approval_id: ApprovalId,
+        /// The deployment that asks.
+        pub deployment_id: DeploymentId,
+        /// The thread of the run.
+        pub thread_id: ThreadId,
+        /// The run that waits.
+        pub run_id: RunId,
+        /// Whether it was answered, and how.
+        pub status: ApprovalStatus,
+        /// The question.
+        pub summary: String,
+        /// What was answered; absent while nothing was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub answer: Option<String>,
+        /// When it was asked.
+        pub created_at: Timestamp,
+        /// When it is denied if nobody answers; absent: when the deployment has no limit of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub expires_at: Option<Timestamp>,
+        /// When it was answered or closed; absent until then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub resolved_at: Option<Timestamp>,
+    }
 }
 
 impl Approval {
@@ -117,6 +119,7 @@ impl Approval {
             created_at,
             expires_at: None,
             resolved_at: None,
+            unknown_fields: UnknownFields::default(),
         }
     }
 }

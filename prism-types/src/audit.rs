@@ -1,34 +1,33 @@
 //! The audit log: who changed what, and when.
 
-use serde::{Deserialize, Serialize};
+use crate::{
+    ApiKeyId, AuditEntryId, DeploymentId, Timestamp, UnknownFields, macros::setters, unknown_fields::answer,
+};
 
-use crate::{ApiKeyId, AuditEntryId, DeploymentId, Timestamp, macros::setters};
-
-/// One change that somebody made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct AuditEntry {
-    /// Its id.
-    pub entry_id: AuditEntryId,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// Who made it: the id of an API key, `operator` for a command on the server's own machine, or a name that the
-    /// gateway in front of the server gave.
-    pub actor: String,
-    /// What was done, such as `update_deployment`: the `operationId` of the OpenAPI document, or an operator's command.
-    pub operation: String,
-    /// What it was done to: an id, or a name or path within the deployment.
-    pub subject: String,
-    /// The deployment it belongs to; absent when it belongs to none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deployment_id: Option<DeploymentId>,
-    /// The fields that the request set, without their values; absent when there are none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fields: Vec<String>,
-    /// The `x-request-id` of the request; absent for commands of an operator.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+answer! {
+    /// One change that somebody made.
+    pub struct AuditEntry {
+        /// Its id.
+        pub entry_id: AuditEntryId,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// Who made it: the id of an API key, `operator` for a command on the server's own machine, or a name that the
+        /// gateway in front of the server gave.
+        pub actor: String,
+        /// What was done, such as `update_deployment`: the `operationId` of the OpenAPI document, or an operator's command.
+        pub operation: String,
+        /// What it was done to: an id, or a name or path within the deployment.
+        pub subject: String,
+        /// The deployment it belongs to; absent when it belongs to none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub deployment_id: Option<DeploymentId>,
+        /// The fields that the request set, without their values; absent when there are none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub fields: Vec<String>,
+        /// The `x-request-id` of the request; absent for commands of an operator.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub request_id: Option<String>,
+    }
 }
 
 impl AuditEntry {
@@ -49,6 +48,7 @@ impl AuditEntry {
             deployment_id: None,
             fields: Vec::new(),
             request_id: None,
+            unknown_fields: UnknownFields::default(),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Automations: work that an agent does on a timetable.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use crate::{
     AutomationId, AutomationRunId, DeletedStatus, DeploymentId, Failure, RunId, RunStatus, ThreadId,
-    Timestamp, macros::setters, open_enum::open_enum,
+    Timestamp, UnknownFields, macros::setters, open_enum::open_enum, unknown_fields::answer,
 };
 
 open_enum! {
@@ -163,7 +163,7 @@ setters!(UpdateAutomation {
 });
 
 /// An automation with its newest runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Automation {
@@ -192,6 +192,17 @@ setters!(Automation {
     ]: AutomationRun,
 });
 
+impl<'de> Deserialize<'de> for Automation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut summary = AutomationSummary::deserialize(deserializer)?;
+        let beside = &mut summary.unknown_fields;
+        let instructions =
+            beside.take("instructions")?.ok_or_else(|| D::Error::missing_field("instructions"))?;
+        let recent_runs = beside.take("recent_runs")?.unwrap_or_default();
+        Ok(Self { summary, instructions, recent_runs })
+    }
+}
+
 impl std::ops::Deref for Automation {
     type Target = AutomationSummary;
 
@@ -200,35 +211,34 @@ impl std::ops::Deref for Automation {
     }
 }
 
-/// An automation in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct AutomationSummary {
-    /// Its id.
-    pub automation_id: AutomationId,
-    /// The deployment it belongs to.
-    pub deployment_id: DeploymentId,
-    /// A label for people.
-    pub name: String,
-    /// The schedule as it was given.
-    pub schedule: String,
-    /// What the schedule was understood as: cron of five fields.
-    pub cron: String,
-    /// The IANA time zone by whose clock it is due.
-    pub timezone: String,
-    /// The thread that it works on.
-    pub thread_id: ThreadId,
-    /// Whether it is due at all.
-    pub enabled: bool,
-    /// When it last ran, or was to run and did not; `null`: never.
-    pub last_run_at: Option<Timestamp>,
-    /// What became of that; `null`: it never ran.
-    pub last_run_status: Option<AutomationRunStatus>,
-    /// When it is due next; `null` while it is paused, or the deployment's automations are off.
-    pub next_run_at: Option<Timestamp>,
-    /// When it was created.
-    pub created_at: Timestamp,
+answer! {
+    /// An automation in a list.
+    pub struct AutomationSummary {
+        /// Its id.
+        pub automation_id: AutomationId,
+        /// The deployment it belongs to.
+        pub deployment_id: DeploymentId,
+        /// A label for people.
+        pub name: String,
+        /// The schedule as it was given.
+        pub schedule: String,
+        /// What the schedule was understood as: cron of five fields.
+        pub cron: String,
+        /// The IANA time zone by whose clock it is due.
+        pub timezone: String,
+        /// The thread that it works on.
+        pub thread_id: ThreadId,
+        /// Whether it is due at all.
+        pub enabled: bool,
+        /// When it last ran, or was to run and did not; `null`: never.
+        pub last_run_at: Option<Timestamp>,
+        /// What became of that; `null`: it never ran.
+        pub last_run_status: Option<AutomationRunStatus>,
+        /// When it is due next; `null` while it is paused, or the deployment's automations are off.
+        pub next_run_at: Option<Timestamp>,
+        /// When it was created.
+        pub created_at: Timestamp,
+    }
 }
 
 impl AutomationSummary {
@@ -255,6 +265,7 @@ impl AutomationSummary {
             last_run_status: None,
             next_run_at: None,
             created_at,
+            unknown_fields: UnknownFields::default(),
         }
     }
 }
@@ -272,26 +283,25 @@ setters!(AutomationSummary {
     next_run_at: Option<Timestamp>,
 });
 
-/// What became of an instant at which an automation was due, or of a trigger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct AutomationRun {
-    /// The entry's id.
-    pub automation_run_id: AutomationRunId,
-    /// Why it ran.
-    pub trigger: AutomationTrigger,
-    /// The instant at which it was due; `null`: it was triggered by hand.
-    pub scheduled_at: Option<Timestamp>,
-    /// When the server acted on it.
-    pub created_at: Timestamp,
-    /// What became of it: the status of its run, or why there is none.
-    pub status: AutomationRunStatus,
-    /// The run that was started; `null`: none was.
-    pub run_id: Option<RunId>,
-    /// Why it was skipped or failed; present in these statuses, and in `error`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Failure>,
+answer! {
+    /// What became of an instant at which an automation was due, or of a trigger.
+    pub struct AutomationRun {
+        /// The entry's id.
+        pub automation_run_id: AutomationRunId,
+        /// Why it ran.
+        pub trigger: AutomationTrigger,
+        /// The instant at which it was due; `null`: it was triggered by hand.
+        pub scheduled_at: Option<Timestamp>,
+        /// When the server acted on it.
+        pub created_at: Timestamp,
+        /// What became of it: the status of its run, or why there is none.
+        pub status: AutomationRunStatus,
+        /// The run that was started; `null`: none was.
+        pub run_id: Option<RunId>,
+        /// Why it was skipped or failed; present in these statuses, and in `error`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error: Option<Failure>,
+    }
 }
 
 impl AutomationRun {
@@ -302,7 +312,16 @@ impl AutomationRun {
         status: AutomationRunStatus,
         created_at: Timestamp,
     ) -> Self {
-        Self { automation_run_id, trigger, scheduled_at: None, created_at, status, run_id: None, error: None }
+        Self {
+            automation_run_id,
+            trigger,
+            scheduled_at: None,
+            created_at,
+            status,
+            run_id: None,
+            error: None,
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
@@ -315,24 +334,23 @@ setters!(AutomationRun {
     error: Option<Failure>,
 });
 
-/// The answer to `POST /v1/deployments/{deployment_id}/automations/{automation_id}/trigger`: this run works. Output
-/// comes over the event stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct TriggeredAutomation {
-    /// The automation.
-    pub automation_id: AutomationId,
-    /// The entry in its history.
-    pub automation_run_id: AutomationRunId,
-    /// The run that was started.
-    pub run_id: RunId,
-    /// The deployment.
-    pub deployment_id: DeploymentId,
-    /// The thread.
-    pub thread_id: ThreadId,
-    /// The run's status.
-    pub status: RunStatus,
+answer! {
+    /// The answer to `POST /v1/deployments/{deployment_id}/automations/{automation_id}/trigger`: this run works. Output
+    /// comes over the event stream.
+    pub struct TriggeredAutomation {
+        /// The automation.
+        pub automation_id: AutomationId,
+        /// The entry in its history.
+        pub automation_run_id: AutomationRunId,
+        /// The run that was started.
+        pub run_id: RunId,
+        /// The deployment.
+        pub deployment_id: DeploymentId,
+        /// The thread.
+        pub thread_id: ThreadId,
+        /// The run's status.
+        pub status: RunStatus,
+    }
 }
 
 impl TriggeredAutomation {
@@ -345,25 +363,32 @@ impl TriggeredAutomation {
         thread_id: ThreadId,
         status: RunStatus,
     ) -> Self {
-        Self { automation_id, automation_run_id, run_id, deployment_id, thread_id, status }
+        Self {
+            automation_id,
+            automation_run_id,
+            run_id,
+            deployment_id,
+            thread_id,
+            status,
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
-/// The answer to `DELETE /v1/deployments/{deployment_id}/automations/{automation_id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct DeletedAutomation {
-    /// The automation that is gone.
-    pub automation_id: AutomationId,
-    /// Always `deleted`.
-    pub status: DeletedStatus,
+answer! {
+    /// The answer to `DELETE /v1/deployments/{deployment_id}/automations/{automation_id}`.
+    pub struct DeletedAutomation {
+        /// The automation that is gone.
+        pub automation_id: AutomationId,
+        /// Always `deleted`.
+        pub status: DeletedStatus,
+    }
 }
 
 impl DeletedAutomation {
     /// The answer for this automation.
     pub fn new(automation_id: AutomationId) -> Self {
-        Self { automation_id, status: DeletedStatus::Deleted }
+        Self { automation_id, status: DeletedStatus::Deleted, unknown_fields: UnknownFields::default() }
     }
 }
 

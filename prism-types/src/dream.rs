@@ -1,10 +1,8 @@
 //! Dreams: what an agent does with its memories while nobody needs it.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
-    DeploymentId, DreamId, Failure, MemoryId, MemorySource, RunId, ThreadId, Timestamp, macros::setters,
-    open_enum::open_enum,
+    DeploymentId, DreamId, Failure, MemoryId, MemorySource, RunId, ThreadId, Timestamp, UnknownFields,
+    macros::setters, open_enum::open_enum, unknown_fields::answer,
 };
 
 open_enum! {
@@ -29,37 +27,36 @@ open_enum! {
     }
 }
 
-/// A dream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Dream {
-    /// Its id.
-    pub dream_id: DreamId,
-    /// The deployment that dreams.
-    pub deployment_id: DeploymentId,
-    /// The thread of its own.
-    pub thread_id: ThreadId,
-    /// Its run, of the kind `dreaming`.
-    pub run_id: RunId,
-    /// Where it is in its life.
-    pub status: DreamStatus,
-    /// Why it was started.
-    pub trigger: DreamTrigger,
-    /// What came of it; absent in lists and until it is over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub report: Option<DreamReport>,
-    /// Why the status is `error`; absent otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Failure>,
-    /// When it was started.
-    pub created_at: Timestamp,
-    /// When it ended; absent until then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<Timestamp>,
-    /// When its changes were taken back; absent when they were not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reverted_at: Option<Timestamp>,
+answer! {
+    /// A dream.
+    pub struct Dream {
+        /// Its id.
+        pub dream_id: DreamId,
+        /// The deployment that dreams.
+        pub deployment_id: DeploymentId,
+        /// The thread of its own.
+        pub thread_id: ThreadId,
+        /// Its run, of the kind `dreaming`.
+        pub run_id: RunId,
+        /// Where it is in its life.
+        pub status: DreamStatus,
+        /// Why it was started.
+        pub trigger: DreamTrigger,
+        /// What came of it; absent in lists and until it is over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub report: Option<DreamReport>,
+        /// Why the status is `error`; absent otherwise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error: Option<Failure>,
+        /// When it was started.
+        pub created_at: Timestamp,
+        /// When it ended; absent until then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub ended_at: Option<Timestamp>,
+        /// When its changes were taken back; absent when they were not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub reverted_at: Option<Timestamp>,
+    }
 }
 
 impl Dream {
@@ -84,6 +81,7 @@ impl Dream {
             created_at,
             ended_at: None,
             reverted_at: None,
+            unknown_fields: UnknownFields::default(),
         }
     }
 }
@@ -101,19 +99,19 @@ setters!(Dream {
     reverted_at: Option<Timestamp>,
 });
 
-/// What came of a dream: the difference of the memories before and after it, and the agent's own words.
-///
-/// A memory that the agent changed, or merged of others, is one that was added; those that it stands for were removed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct DreamReport {
-    /// What the agent said at its end, at most 16,384 bytes.
-    pub summary: String,
-    /// Memories that are there after it and were not before.
-    pub added: Vec<DreamedMemory>,
-    /// Memories that were there before it and are not after.
-    pub removed: Vec<DreamedMemory>,
+answer! {
+    /// What came of a dream: the difference of the memories before and after it, and the agent's own words.
+    ///
+    /// A memory that the agent changed, or merged of others, is one that was added; those that it stands for were removed.
+    #[derive(Default)]
+    pub struct DreamReport {
+        /// What the agent said at its end, at most 16,384 bytes.
+        pub summary: String,
+        /// Memories that are there after it and were not before.
+        pub added: Vec<DreamedMemory>,
+        /// Memories that were there before it and are not after.
+        pub removed: Vec<DreamedMemory>,
+    }
 }
 
 setters!(DreamReport {
@@ -125,22 +123,21 @@ setters!(DreamReport {
     removed: Vec<DreamedMemory>,
 });
 
-/// A memory that a dream added or removed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct DreamedMemory {
-    /// Its id.
-    pub memory_id: MemoryId,
-    /// What was remembered.
-    pub content: String,
-    /// Who made it.
-    pub source: MemorySource,
+answer! {
+    /// A memory that a dream added or removed.
+    pub struct DreamedMemory {
+        /// Its id.
+        pub memory_id: MemoryId,
+        /// What was remembered.
+        pub content: String,
+        /// Who made it.
+        pub source: MemorySource,
+    }
 }
 
 impl DreamedMemory {
     /// A memory.
     pub fn new(memory_id: MemoryId, content: impl Into<String>, source: MemorySource) -> Self {
-        Self { memory_id, content: content.into(), source }
+        Self { memory_id, content: content.into(), source, unknown_fields: UnknownFields::default() }
     }
 }

@@ -1,8 +1,6 @@
 //! Errors on the wire.
 
-use serde::{Deserialize, Serialize};
-
-use crate::{macros::setters, open_enum::open_enum};
+use crate::{UnknownFields, macros::setters, open_enum::open_enum, unknown_fields::answer};
 
 open_enum! {
     /// The stable code of an error.
@@ -40,25 +38,30 @@ open_enum! {
     }
 }
 
-/// The body of every error answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[error("{error}: {message}")]
-#[non_exhaustive]
-pub struct ErrorBody {
-    /// The stable code.
-    pub error: ErrorCode,
-    /// What went wrong and what to do, for people.
-    pub message: String,
-    /// Every problem of the request, when there are several places to mend; absent otherwise.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<Problem>,
+answer! {
+    /// The body of every error answer.
+    #[derive(thiserror::Error)]
+    #[error("{error}: {message}")]
+    pub struct ErrorBody {
+        /// The stable code.
+        pub error: ErrorCode,
+        /// What went wrong and what to do, for people.
+        pub message: String,
+        /// Every problem of the request, when there are several places to mend; absent otherwise.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub problems: Vec<Problem>,
+    }
 }
 
 impl ErrorBody {
     /// An error without a list of problems.
     pub fn new(error: ErrorCode, message: impl Into<String>) -> Self {
-        Self { error, message: message.into(), problems: Vec::new() }
+        Self {
+            error,
+            message: message.into(),
+            problems: Vec::new(),
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
@@ -70,38 +73,36 @@ setters!(ErrorBody {
     ]: Problem,
 });
 
-/// One thing that is wrong with a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Problem {
-    /// Where: a JSON path such as `$.skills[1].url`, or `query.limit`.
-    pub path: String,
-    /// What is wrong and what is allowed.
-    pub message: String,
+answer! {
+    /// One thing that is wrong with a request.
+    pub struct Problem {
+        /// Where: a JSON path such as `$.skills[1].url`, or `query.limit`.
+        pub path: String,
+        /// What is wrong and what is allowed.
+        pub message: String,
+    }
 }
 
 impl Problem {
     /// A problem at a place.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into() }
+        Self { path: path.into(), message: message.into(), unknown_fields: UnknownFields::default() }
     }
 }
 
-/// Why a deployment, a run or a skill failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Failure {
-    /// A stable code such as `runtime_unavailable`.
-    pub code: String,
-    /// What went wrong, for people.
-    pub message: String,
+answer! {
+    /// Why a deployment, a run or a skill failed.
+    pub struct Failure {
+        /// A stable code such as `runtime_unavailable`.
+        pub code: String,
+        /// What went wrong, for people.
+        pub message: String,
+    }
 }
 
 impl Failure {
     /// A failure.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into() }
+        Self { code: code.into(), message: message.into(), unknown_fields: UnknownFields::default() }
     }
 }

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cursor, DeletedStatus, Page, Timestamp, macros::setters, open_enum::open_enum};
+use crate::{
+    Cursor, DeletedStatus, Page, Timestamp, UnknownFields, macros::setters, open_enum::open_enum,
+    unknown_fields::answer,
+};
 
 open_enum! {
     /// What an entry of a directory is.
@@ -70,47 +73,51 @@ impl fmt::Debug for WriteFile {
     }
 }
 
-/// An entry of a directory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct FileEntry {
-    /// Its name in the directory.
-    pub name: String,
-    /// What it is.
-    #[serde(rename = "type")]
-    pub kind: FileType,
-    /// The size in bytes; absent for what is no file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
-    /// When it was last changed.
-    pub modified_at: Timestamp,
+answer! {
+    /// An entry of a directory.
+    pub struct FileEntry {
+        /// Its name in the directory.
+        pub name: String,
+        /// What it is.
+        #[serde(rename = "type")]
+        pub kind: FileType,
+        /// The size in bytes; absent for what is no file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub size: Option<u64>,
+        /// When it was last changed.
+        pub modified_at: Timestamp,
+    }
 }
 
 impl FileEntry {
     /// A file of this size.
     pub fn file(name: impl Into<String>, size: u64, modified_at: Timestamp) -> Self {
-        Self { name: name.into(), kind: FileType::File, size: Some(size), modified_at }
+        Self {
+            name: name.into(),
+            kind: FileType::File,
+            size: Some(size),
+            modified_at,
+            unknown_fields: UnknownFields::default(),
+        }
     }
 
     /// Something that has no size.
     pub fn other(name: impl Into<String>, kind: FileType, modified_at: Timestamp) -> Self {
-        Self { name: name.into(), kind, size: None, modified_at }
+        Self { name: name.into(), kind, size: None, modified_at, unknown_fields: UnknownFields::default() }
     }
 }
 
-/// The answer to `GET /v1/deployments/{deployment_id}/files`: what is in a directory, by name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct FileList {
-    /// The directory, relative to the root of the workspace; empty for the root itself.
-    pub path: String,
-    /// What is in it, ordered by the bytes of the names.
-    pub entries: Vec<FileEntry>,
-    /// Where to go on; `null` when these are all.
-    #[serde(default)]
-    pub next_cursor: Option<Cursor>,
+answer! {
+    /// The answer to `GET /v1/deployments/{deployment_id}/files`: what is in a directory, by name.
+    pub struct FileList {
+        /// The directory, relative to the root of the workspace; empty for the root itself.
+        pub path: String,
+        /// What is in it, ordered by the bytes of the names.
+        pub entries: Vec<FileEntry>,
+        /// Where to go on; `null` when these are all.
+        #[serde(default)]
+        pub next_cursor: Option<Cursor>,
+    }
 }
 
 impl From<FileList> for Page<FileEntry> {
@@ -122,45 +129,43 @@ impl From<FileList> for Page<FileEntry> {
 impl FileList {
     /// The entries of a directory.
     pub fn new(path: impl Into<String>, entries: Vec<FileEntry>, next_cursor: Option<Cursor>) -> Self {
-        Self { path: path.into(), entries, next_cursor }
+        Self { path: path.into(), entries, next_cursor, unknown_fields: UnknownFields::default() }
     }
 }
 
-/// The answer to `PUT /v1/deployments/{deployment_id}/files`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct FileWritten {
-    /// The file, relative to the root of the workspace.
-    pub path: String,
-    /// Its size in bytes.
-    pub size: u64,
-    /// When it was written.
-    pub modified_at: Timestamp,
+answer! {
+    /// The answer to `PUT /v1/deployments/{deployment_id}/files`.
+    pub struct FileWritten {
+        /// The file, relative to the root of the workspace.
+        pub path: String,
+        /// Its size in bytes.
+        pub size: u64,
+        /// When it was written.
+        pub modified_at: Timestamp,
+    }
 }
 
 impl FileWritten {
     /// A file that was written.
     pub fn new(path: impl Into<String>, size: u64, modified_at: Timestamp) -> Self {
-        Self { path: path.into(), size, modified_at }
+        Self { path: path.into(), size, modified_at, unknown_fields: UnknownFields::default() }
     }
 }
 
-/// The answer to `DELETE /v1/deployments/{deployment_id}/files`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct DeletedFile {
-    /// What was deleted, relative to the root of the workspace: a file, or a directory with all that was in it.
-    pub path: String,
-    /// Always `deleted`.
-    pub status: DeletedStatus,
+answer! {
+    /// The answer to `DELETE /v1/deployments/{deployment_id}/files`.
+    pub struct DeletedFile {
+        /// What was deleted, relative to the root of the workspace: a file, or a directory with all that was in it.
+        pub path: String,
+        /// Always `deleted`.
+        pub status: DeletedStatus,
+    }
 }
 
 impl DeletedFile {
     /// The answer for this path.
     pub fn new(path: impl Into<String>) -> Self {
-        Self { path: path.into(), status: DeletedStatus::Deleted }
+        Self { path: path.into(), status: DeletedStatus::Deleted, unknown_fields: UnknownFields::default() }
     }
 }
 

@@ -5,10 +5,11 @@
 //!
 //! * **Ids are types.** A [`DeploymentId`] starts with `dep_` and cannot be passed where a [`ThreadId`]
 //!   is wanted.
-//! * **Enums are open.** A value that this version does not know is kept as it came and written back
-//!   unchanged, so that an old client survives a new server.
-//! * **Requests are built, responses are read.** A request has `new(required…)` and consuming setters; a
-//!   response is `#[non_exhaustive]`.
+//! * **What is not known is kept.** A value of an enum, a member of a union or a field of an answer that this version
+//!   does not know is written back as it came, so that an old client survives a new server. Fields are in
+//!   [`UnknownFields`], byte for byte; `unknown_fields()` of every answer tells them.
+//! * **Requests are built, responses are read.** A request has `new(required…)` and consuming setters, so that one
+//!   without a required field does not compile; a response is `#[non_exhaustive]`. Both can be written and read.
 //! * **Secrets cannot be printed.** [`Secret`] has a fixed `Debug` and no `Serialize`.
 //!
 //! ```
@@ -24,6 +25,8 @@
 //! ```
 //!
 //! With the feature `schema` every type implements [`schemars::JsonSchema`](https://docs.rs/schemars).
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod macros;
 
@@ -44,6 +47,8 @@ mod open_enum;
 mod page;
 mod patch;
 mod raw_json;
+#[cfg(doctest)]
+mod required;
 mod run;
 #[cfg(feature = "schema")]
 pub mod schema;
@@ -53,6 +58,7 @@ mod snapshot;
 mod thread;
 mod timestamp;
 mod tool;
+mod unknown_fields;
 mod webhook;
 
 pub use approval::{AnswerApproval, Approval, ApprovalStatus, Decision};
@@ -98,8 +104,9 @@ pub use thread::{
 };
 pub use timestamp::{Timestamp, TimestampError};
 pub use tool::{Tool, ToolList, ToolListError, UpdateTool};
+pub use unknown_fields::UnknownFields;
 pub use webhook::{
     CreateWebhook, DeletedWebhook, InvalidWebhookSecret, RedeliverWebhook, Redelivered, UpdateWebhook,
     Webhook, WebhookAttempt, WebhookContent, WebhookDelivery, WebhookDeliveryStatus, WebhookEvent,
-    WebhookEventType, WebhookMessage, WebhookSecret, WebhookWithSecret,
+    WebhookEventType, WebhookMessage, WebhookPing, WebhookSecret, WebhookWithSecret,
 };

@@ -4,44 +4,48 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeletedStatus, McpServer, Patch, macros::setters};
+use crate::{DeletedStatus, McpServer, Patch, UnknownFields, macros::setters, unknown_fields::answer};
 
-/// An MCP server of a deployment, as it is told. Values of headers are never told, because they may be credentials.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct McpServerInfo {
-    /// Its name.
-    pub name: String,
-    /// Its URL.
-    pub url: String,
-    /// The tools that the agent may use; absent: all of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tools: Option<Vec<String>>,
-    /// The names of the headers that it gets, in alphabetical order.
-    pub headers: Vec<String>,
+answer! {
+    /// An MCP server of a deployment, as it is told. Values of headers are never told, because they may be credentials.
+    pub struct McpServerInfo {
+        /// Its name.
+        pub name: String,
+        /// Its URL.
+        pub url: String,
+        /// The tools that the agent may use; absent: all of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub tools: Option<Vec<String>>,
+        /// The names of the headers that it gets, in alphabetical order.
+        pub headers: Vec<String>,
+    }
 }
 
 impl From<McpServer> for McpServerInfo {
     fn from(server: McpServer) -> Self {
         let McpServer { name, url, tools, headers } = server;
-        Self { name, url, tools, headers: headers.into_keys().collect() }
+        Self {
+            name,
+            url,
+            tools,
+            headers: headers.into_keys().collect(),
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
-/// The answer to `GET /v1/deployments/{deployment_id}/mcp-servers`: at most 20, so there are no pages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct McpServerList {
-    /// The servers in the order in which they were given.
-    pub data: Vec<McpServerInfo>,
+answer! {
+    /// The answer to `GET /v1/deployments/{deployment_id}/mcp-servers`: at most 20, so there are no pages.
+    pub struct McpServerList {
+        /// The servers in the order in which they were given.
+        pub data: Vec<McpServerInfo>,
+    }
 }
 
 impl McpServerList {
     /// A list of these servers.
     pub fn new(data: Vec<McpServerInfo>) -> Self {
-        Self { data }
+        Self { data, unknown_fields: UnknownFields::default() }
     }
 }
 
@@ -131,21 +135,20 @@ impl fmt::Debug for UpdateMcpServer {
     }
 }
 
-/// The answer to `DELETE /v1/deployments/{deployment_id}/mcp-servers/{name}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct DeletedMcpServer {
-    /// The server that is gone.
-    pub name: String,
-    /// Always `deleted`.
-    pub status: DeletedStatus,
+answer! {
+    /// The answer to `DELETE /v1/deployments/{deployment_id}/mcp-servers/{name}`.
+    pub struct DeletedMcpServer {
+        /// The server that is gone.
+        pub name: String,
+        /// Always `deleted`.
+        pub status: DeletedStatus,
+    }
 }
 
 impl DeletedMcpServer {
     /// The answer for this server.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), status: DeletedStatus::Deleted }
+        Self { name: name.into(), status: DeletedStatus::Deleted, unknown_fields: UnknownFields::default() }
     }
 }
 

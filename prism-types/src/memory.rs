@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeletedStatus, MemoryId, Timestamp, macros::setters, open_enum::open_enum};
+use crate::{
+    DeletedStatus, MemoryId, Timestamp, UnknownFields, macros::setters, open_enum::open_enum,
+    unknown_fields::answer,
+};
 
 open_enum! {
     /// Who made a memory.
@@ -14,21 +17,20 @@ open_enum! {
     }
 }
 
-/// A memory: a text that the agent has before its eyes on every thread.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Memory {
-    /// Its id.
-    pub memory_id: MemoryId,
-    /// What is remembered.
-    pub content: String,
-    /// Who made it.
-    pub source: MemorySource,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When its content was last set; at first when it was made.
-    pub updated_at: Timestamp,
+answer! {
+    /// A memory: a text that the agent has before its eyes on every thread.
+    pub struct Memory {
+        /// Its id.
+        pub memory_id: MemoryId,
+        /// What is remembered.
+        pub content: String,
+        /// Who made it.
+        pub source: MemorySource,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// When its content was last set; at first when it was made.
+        pub updated_at: Timestamp,
+    }
 }
 
 impl Memory {
@@ -39,7 +41,14 @@ impl Memory {
         source: MemorySource,
         created_at: Timestamp,
     ) -> Self {
-        Self { memory_id, content: content.into(), source, created_at, updated_at: created_at }
+        Self {
+            memory_id,
+            content: content.into(),
+            source,
+            created_at,
+            updated_at: created_at,
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
@@ -100,20 +109,19 @@ impl<T: Into<String>> From<T> for UpdateMemory {
 #[cfg(feature = "schema")]
 const CONTENT: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
 
-/// The answer to a memory's delete.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct DeletedMemory {
-    /// The memory that was deleted.
-    pub memory_id: MemoryId,
-    /// Always `deleted`.
-    pub status: DeletedStatus,
+answer! {
+    /// The answer to a memory's delete.
+    pub struct DeletedMemory {
+        /// The memory that was deleted.
+        pub memory_id: MemoryId,
+        /// Always `deleted`.
+        pub status: DeletedStatus,
+    }
 }
 
 impl DeletedMemory {
     /// The answer.
     pub fn new(memory_id: MemoryId) -> Self {
-        Self { memory_id, status: DeletedStatus::Deleted }
+        Self { memory_id, status: DeletedStatus::Deleted, unknown_fields: UnknownFields::default() }
     }
 }

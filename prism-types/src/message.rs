@@ -5,9 +5,10 @@ use std::{convert::Infallible, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DeploymentId, IdError, RunId, RunStatus, ThreadId,
+    DeploymentId, IdError, RunId, RunStatus, ThreadId, UnknownFields,
     macros::{setters, string_on_the_wire},
     open_enum::open_enum,
+    unknown_fields::answer,
 };
 
 open_enum! {
@@ -150,26 +151,25 @@ impl Attachment {
     }
 }
 
-/// The answer to a message: it was stored, and this run works on it. Output comes over the event stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct MessageReceipt {
-    /// The run that works on the message: a new one, or the one that was already in flight on the thread
-    /// and takes the message as steering input.
-    pub run_id: RunId,
-    /// The deployment.
-    pub deployment_id: DeploymentId,
-    /// The thread.
-    pub thread_id: ThreadId,
-    /// The run's status.
-    pub status: RunStatus,
+answer! {
+    /// The answer to a message: it was stored, and this run works on it. Output comes over the event stream.
+    pub struct MessageReceipt {
+        /// The run that works on the message: a new one, or the one that was already in flight on the thread
+        /// and takes the message as steering input.
+        pub run_id: RunId,
+        /// The deployment.
+        pub deployment_id: DeploymentId,
+        /// The thread.
+        pub thread_id: ThreadId,
+        /// The run's status.
+        pub status: RunStatus,
+    }
 }
 
 impl MessageReceipt {
     /// A receipt.
     pub fn new(run_id: RunId, deployment_id: DeploymentId, thread_id: ThreadId, status: RunStatus) -> Self {
-        Self { run_id, deployment_id, thread_id, status }
+        Self { run_id, deployment_id, thread_id, status, unknown_fields: UnknownFields::default() }
     }
 }
 

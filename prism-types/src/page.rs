@@ -4,7 +4,11 @@ use std::{convert::Infallible, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::macros::{setters, string_on_the_wire};
+use crate::{
+    UnknownFields,
+    macros::{setters, string_on_the_wire},
+    unknown_fields::answer,
+};
 
 /// An opaque place in a list. It comes from [`Page::next_cursor`] and is only ever handed back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,21 +49,20 @@ impl fmt::Display for Cursor {
 
 string_on_the_wire!(Cursor, schema: schemars::json_schema!({ "type": "string" }));
 
-/// A page of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Page<T> {
-    /// The items.
-    pub data: Vec<T>,
-    /// Where the next page starts; `null` on the last one. A page may be empty and still not be the last.
-    pub next_cursor: Option<Cursor>,
+answer! {
+    /// A page of a list.
+    pub struct Page<T> {
+        /// The items.
+        pub data: Vec<T>,
+        /// Where the next page starts; `null` on the last one. A page may be empty and still not be the last.
+        pub next_cursor: Option<Cursor>,
+    }
 }
 
 impl<T> Page<T> {
     /// A page.
     pub fn new(data: Vec<T>, next_cursor: Option<Cursor>) -> Self {
-        Self { data, next_cursor }
+        Self { data, next_cursor, unknown_fields: UnknownFields::default() }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Runs: units of work of an agent.
 
-use serde::{Deserialize, Serialize};
-
-use crate::{DeploymentId, Failure, RunId, ThreadId, Timestamp, macros::setters, open_enum::open_enum};
+use crate::{
+    DeploymentId, Failure, RunId, ThreadId, Timestamp, UnknownFields, macros::setters, open_enum::open_enum,
+    unknown_fields::answer,
+};
 
 open_enum! {
     /// Where a run is in its life.
@@ -42,34 +43,33 @@ impl Default for RunKind {
     }
 }
 
-/// A run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Run {
-    /// The run's id.
-    pub run_id: RunId,
-    /// The deployment it works for.
-    pub deployment_id: DeploymentId,
-    /// The thread it works on.
-    pub thread_id: ThreadId,
-    /// What it is for. Default: `message`.
-    #[serde(default)]
-    pub kind: RunKind,
-    /// Where it is in its life.
-    pub status: RunStatus,
-    /// How often it was started: 1, and 1 more for each restart of the gateway that it survived.
-    pub attempts: u32,
-    /// What it used so far.
-    pub usage: Usage,
-    /// Why the status is `error`; absent otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Failure>,
-    /// When it was started.
-    pub created_at: Timestamp,
-    /// When it ended; absent until then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<Timestamp>,
+answer! {
+    /// A run.
+    pub struct Run {
+        /// The run's id.
+        pub run_id: RunId,
+        /// The deployment it works for.
+        pub deployment_id: DeploymentId,
+        /// The thread it works on.
+        pub thread_id: ThreadId,
+        /// What it is for. Default: `message`.
+        #[serde(default)]
+        pub kind: RunKind,
+        /// Where it is in its life.
+        pub status: RunStatus,
+        /// How often it was started: 1, and 1 more for each restart of the gateway that it survived.
+        pub attempts: u32,
+        /// What it used so far.
+        pub usage: Usage,
+        /// Why the status is `error`; absent otherwise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error: Option<Failure>,
+        /// When it was started.
+        pub created_at: Timestamp,
+        /// When it ended; absent until then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub ended_at: Option<Timestamp>,
+    }
 }
 
 impl Run {
@@ -92,6 +92,7 @@ impl Run {
             error: None,
             created_at,
             ended_at: None,
+            unknown_fields: UnknownFields::default(),
         }
     }
 }
@@ -109,16 +110,17 @@ setters!(Run {
     ended_at: Option<Timestamp>,
 });
 
-/// What a run used of its model.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default)]
-#[non_exhaustive]
-pub struct Usage {
-    /// Tokens sent to the model.
-    pub input_tokens: u64,
-    /// Tokens that the model answered.
-    pub output_tokens: u64,
+answer! {
+    /// What a run used of its model.
+    #[derive(Default)]
+    pub struct Usage {
+        /// Tokens sent to the model.
+        #[serde(default)]
+        pub input_tokens: u64,
+        /// Tokens that the model answered.
+        #[serde(default)]
+        pub output_tokens: u64,
+    }
 }
 
 setters!(Usage {

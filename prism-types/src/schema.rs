@@ -1,6 +1,7 @@
 //! JSON Schema (draft 2020-12) of every public type.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
+use serde::{Serialize, de::DeserializeOwned};
 
 /// A named schema.
 #[derive(Debug, Clone)]
@@ -10,18 +11,53 @@ pub struct NamedSchema {
     pub name: &'static str,
     /// Its schema.
     pub schema: Schema,
+    round_trip: Option<RoundTrip>,
+}
+
+impl NamedSchema {
+    /// Reads a document as the type and writes it again: what is left of it after a program that uses the type.
+    ///
+    /// `None` for `EventPayload`, which is read by the name of its event: see [`EventPayload::decode`].
+    ///
+    /// ```
+    /// let all = prism_types::schema::all();
+    /// let update = all.iter().find(|named| named.name == "UpdateThread").unwrap();
+    /// assert_eq!(update.round_trip(r#"{ "title": null }"#).unwrap()?, r#"{"title":null}"#);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the document does not have the form of the type.
+    ///
+    /// [`EventPayload::decode`]: crate::EventPayload::decode
+    pub fn round_trip(&self, json: &str) -> Option<Result<String, serde_json::Error>> {
+        self.round_trip.map(|round_trip| round_trip(json))
+    }
 }
 
 type Generate = fn(&mut SchemaGenerator) -> Schema;
+type RoundTrip = fn(&str) -> Result<String, serde_json::Error>;
 
-fn subschema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
+struct Entry {
+    name: &'static str,
+    generate: Generate,
+    round_trip: Option<RoundTrip>,
+}
+
+impl Entry {
+    /// A type of this name. It has to be both written and read.
+    const fn of<T: JsonSchema + Serialize + DeserializeOwned>(name: &'static str) -> Self {
+        Self { name, generate: SchemaGenerator::subschema_for::<T>, round_trip: Some(round_trip::<T>) }
+    }
+}
+
+fn round_trip<T: Serialize + DeserializeOwned>(json: &str) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&serde_json::from_str::<T>(json)?)
 }
 
 macro_rules! registry {
     ($($type:ident $(<$parameter:ident>)? as $name:literal),* $(,)?) => {
-        const REGISTRY: &[(&str, Generate)] =
-            &[$(($name, subschema::<crate::$type $(<crate::$parameter>)?>)),*];
+        const REGISTRY: &[Entry] = &[$(Entry::of::<crate::$type $(<crate::$parameter>)?>($name)),*];
     };
 }
 
@@ -60,7 +96,6 @@ registry! {
     DreamReport as "DreamReport",
     DreamedMemory as "DreamedMemory",
     ErrorBody as "ErrorBody",
-    EventPayload as "EventPayload",
     Failure as "Failure",
     Features as "Features",
     FeaturesUpdate as "FeaturesUpdate",
@@ -121,16 +156,24 @@ registry! {
     WriteFile as "WriteFile",
 }
 
+/// It has no tag of its own to be read by.
+const EVENT_PAYLOAD: Entry = Entry {
+    name: "EventPayload",
+    generate: SchemaGenerator::subschema_for::<crate::EventPayload>,
+    round_trip: None,
+};
+
 /// One self-contained schema for each public object type, sorted by name.
 pub fn all() -> Vec<NamedSchema> {
-    REGISTRY
-        .iter()
-        .map(|&(name, generate)| {
+    let mut all: Vec<_> = entries()
+        .map(|&Entry { name, generate, round_trip }| {
             let mut generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
             let root = generate(&mut generator);
-            NamedSchema { name, schema: self_contained(root, generator) }
+            NamedSchema { name, schema: self_contained(root, generator), round_trip }
         })
-        .collect()
+        .collect();
+    all.sort_by_key(|named| named.name);
+    all
 }
 
 /// All schemas as the `components.schemas` of an OpenAPI 3.1 document.
@@ -141,13 +184,17 @@ pub fn components() -> serde_json::Map<String, serde_json::Value> {
     });
     let mut generator = SchemaGenerator::new(settings);
     let mut components = serde_json::Map::new();
-    for &(name, generate) in REGISTRY {
+    for &Entry { name, generate, .. } in entries() {
         let schema = generate(&mut generator);
         // A type whose own name differs is reached under its registered one as well.
         components.insert(name.to_owned(), schema.to_value());
     }
     components.extend(generator.take_definitions(true));
     components
+}
+
+fn entries() -> impl Iterator<Item = &'static Entry> {
+    REGISTRY.iter().chain([&EVENT_PAYLOAD])
 }
 
 /// A schema that carries every definition it refers to.
@@ -161,7 +208,7 @@ fn self_contained(mut root: Schema, mut generator: SchemaGenerator) -> Schema {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn every_type_has_a_schema_and_the_list_is_sorted() {
+    fn every_type_has_a_schema_and_no_name_comes_twice() {
         let all = super::all();
         assert!(all.windows(2).all(|pair| pair[0].name < pair[1].name));
         for named in all {

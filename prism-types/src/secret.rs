@@ -14,6 +14,11 @@ use std::fmt;
 /// assert_eq!(format!("{key:?}"), "Secret([redacted])");
 /// assert_eq!(key.expose(), "canary");
 /// ```
+///
+/// ```compile_fail,E0277
+/// let key = prism_types::Secret::new("canary");
+/// let _ = serde_json::to_string(&key);
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<str>);
 

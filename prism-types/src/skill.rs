@@ -4,7 +4,10 @@ mod edit;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Failure, RawJson, SkillId, Timestamp, UnknownVariant, macros::setters, open_enum::open_enum};
+use crate::{
+    Failure, RawJson, SkillId, Timestamp, UnknownFields, UnknownVariant, macros::setters,
+    open_enum::open_enum, unknown_fields::answer,
+};
 
 pub use edit::{DeletedSkill, SkillDetails, UpdateSkill};
 
@@ -192,27 +195,26 @@ impl schemars::JsonSchema for Skill {
     }
 }
 
-/// A skill of a deployment, as it is listed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct SkillInfo {
-    /// The skill's id.
-    pub skill_id: SkillId,
-    /// The skill's name.
-    pub name: String,
-    /// Where it comes from.
-    pub source: SkillSource,
-    /// Whether it can be used.
-    pub state: SkillState,
-    /// What its front matter says it is for; absent until it was read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// Why the state is `invalid`; absent otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Failure>,
-    /// When it was added.
-    pub created_at: Timestamp,
+answer! {
+    /// A skill of a deployment, as it is listed.
+    pub struct SkillInfo {
+        /// The skill's id.
+        pub skill_id: SkillId,
+        /// The skill's name.
+        pub name: String,
+        /// Where it comes from.
+        pub source: SkillSource,
+        /// Whether it can be used.
+        pub state: SkillState,
+        /// What its front matter says it is for; absent until it was read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub description: Option<String>,
+        /// Why the state is `invalid`; absent otherwise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error: Option<Failure>,
+        /// When it was added.
+        pub created_at: Timestamp,
+    }
 }
 
 impl SkillInfo {
@@ -224,7 +226,16 @@ impl SkillInfo {
         state: SkillState,
         created_at: Timestamp,
     ) -> Self {
-        Self { skill_id, name: name.into(), source, state, description: None, error: None, created_at }
+        Self {
+            skill_id,
+            name: name.into(),
+            source,
+            state,
+            description: None,
+            error: None,
+            created_at,
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
@@ -235,19 +246,18 @@ setters!(SkillInfo {
     error: Option<Failure>,
 });
 
-/// The answer to `GET /v1/deployments/{deployment_id}/skills`: at most 20, so there are no pages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct SkillList {
-    /// The skills in the order in which they were given.
-    pub data: Vec<SkillInfo>,
+answer! {
+    /// The answer to `GET /v1/deployments/{deployment_id}/skills`: at most 20, so there are no pages.
+    pub struct SkillList {
+        /// The skills in the order in which they were given.
+        pub data: Vec<SkillInfo>,
+    }
 }
 
 impl SkillList {
     /// A list of these skills.
     pub fn new(data: Vec<SkillInfo>) -> Self {
-        Self { data }
+        Self { data, unknown_fields: UnknownFields::default() }
     }
 }
 

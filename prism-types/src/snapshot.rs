@@ -1,9 +1,8 @@
 //! Snapshots: workspaces that outlive their deployments.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
-    DeletedStatus, DeploymentId, SandboxType, SnapshotId, Timestamp, macros::setters, open_enum::open_enum,
+    DeletedStatus, DeploymentId, SandboxType, SnapshotId, Timestamp, UnknownFields, macros::setters,
+    open_enum::open_enum, unknown_fields::answer,
 };
 
 open_enum! {
@@ -16,27 +15,26 @@ open_enum! {
     }
 }
 
-/// A workspace that was kept when its deployment was deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Snapshot {
-    /// Its id.
-    pub snapshot_id: SnapshotId,
-    /// The deployment whose workspace it was; it is gone.
-    pub deployment_id: DeploymentId,
-    /// The customer of that deployment. Only a deployment of the same customer can begin with it.
-    pub customer_id: String,
-    /// The name of that deployment.
-    pub name: String,
-    /// The type of sandbox that it was made in. Only a deployment in a sandbox of this type can begin with it.
-    pub sandbox_type: SandboxType,
-    /// Where it is in its life.
-    pub status: SnapshotStatus,
-    /// When the deployment was deleted.
-    pub created_at: Timestamp,
-    /// When it is deleted itself.
-    pub expires_at: Timestamp,
+answer! {
+    /// A workspace that was kept when its deployment was deleted.
+    pub struct Snapshot {
+        /// Its id.
+        pub snapshot_id: SnapshotId,
+        /// The deployment whose workspace it was; it is gone.
+        pub deployment_id: DeploymentId,
+        /// The customer of that deployment. Only a deployment of the same customer can begin with it.
+        pub customer_id: String,
+        /// The name of that deployment.
+        pub name: String,
+        /// The type of sandbox that it was made in. Only a deployment in a sandbox of this type can begin with it.
+        pub sandbox_type: SandboxType,
+        /// Where it is in its life.
+        pub status: SnapshotStatus,
+        /// When the deployment was deleted.
+        pub created_at: Timestamp,
+        /// When it is deleted itself.
+        pub expires_at: Timestamp,
+    }
 }
 
 impl Snapshot {
@@ -50,7 +48,17 @@ impl Snapshot {
         (created_at, expires_at): (Timestamp, Timestamp),
     ) -> Self {
         let (customer_id, name, status) = (customer_id.into(), name.into(), SnapshotStatus::Ready);
-        Self { snapshot_id, deployment_id, customer_id, name, sandbox_type, status, created_at, expires_at }
+        Self {
+            snapshot_id,
+            deployment_id,
+            customer_id,
+            name,
+            sandbox_type,
+            status,
+            created_at,
+            expires_at,
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
@@ -59,20 +67,19 @@ setters!(Snapshot {
     status: SnapshotStatus,
 });
 
-/// The answer to a snapshot's delete.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct DeletedSnapshot {
-    /// The snapshot that was deleted.
-    pub snapshot_id: SnapshotId,
-    /// Always `deleted`.
-    pub status: DeletedStatus,
+answer! {
+    /// The answer to a snapshot's delete.
+    pub struct DeletedSnapshot {
+        /// The snapshot that was deleted.
+        pub snapshot_id: SnapshotId,
+        /// Always `deleted`.
+        pub status: DeletedStatus,
+    }
 }
 
 impl DeletedSnapshot {
     /// The answer.
     pub fn new(snapshot_id: SnapshotId) -> Self {
-        Self { snapshot_id, status: DeletedStatus::Deleted }
+        Self { snapshot_id, status: DeletedStatus::Deleted, unknown_fields: UnknownFields::default() }
     }
 }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DeletedStatus, DeploymentId, Patch, RunId, ThreadId, Timestamp, macros::setters, open_enum::open_enum,
+    DeletedStatus, DeploymentId, Patch, RunId, ThreadId, Timestamp, UnknownFields, macros::setters,
+    open_enum::open_enum, unknown_fields::answer,
 };
 
 open_enum! {
@@ -62,24 +63,23 @@ setters!(UpdateThread {
     title: Patch<String>,
 });
 
-/// A thread with its messages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Thread {
-    /// The thread's id.
-    pub thread_id: ThreadId,
-    /// The deployment it belongs to.
-    pub deployment_id: DeploymentId,
-    /// The title; the default thread's is `Default`.
-    pub title: Option<String>,
-    /// What happens on it.
-    pub status: ThreadStatus,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// What was said, oldest first: the newest 1,000 messages, and of them at most 4 MiB of text.
-    #[serde(default)]
-    pub messages: Vec<ThreadMessage>,
+answer! {
+    /// A thread with its messages.
+    pub struct Thread {
+        /// The thread's id.
+        pub thread_id: ThreadId,
+        /// The deployment it belongs to.
+        pub deployment_id: DeploymentId,
+        /// The title; the default thread's is `Default`.
+        pub title: Option<String>,
+        /// What happens on it.
+        pub status: ThreadStatus,
+        /// When it was created.
+        pub created_at: Timestamp,
+        /// What was said, oldest first: the newest 1,000 messages, and of them at most 4 MiB of text.
+        #[serde(default)]
+        pub messages: Vec<ThreadMessage>,
+    }
 }
 
 impl Thread {
@@ -91,7 +91,15 @@ impl Thread {
         status: ThreadStatus,
         created_at: Timestamp,
     ) -> Self {
-        Self { thread_id, deployment_id, title, status, created_at, messages: Vec::new() }
+        Self {
+            thread_id,
+            deployment_id,
+            title,
+            status,
+            created_at,
+            messages: Vec::new(),
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
@@ -103,26 +111,31 @@ setters!(Thread {
     ]: ThreadMessage,
 });
 
-/// A message of a thread.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct ThreadMessage {
-    /// Who wrote it.
-    pub role: MessageRole,
-    /// The text.
-    pub content: String,
-    /// When it was stored.
-    pub created_at: Timestamp,
-    /// The run that it started, steered or came from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run_id: Option<RunId>,
+answer! {
+    /// A message of a thread.
+    pub struct ThreadMessage {
+        /// Who wrote it.
+        pub role: MessageRole,
+        /// The text.
+        pub content: String,
+        /// When it was stored.
+        pub created_at: Timestamp,
+        /// The run that it started, steered or came from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub run_id: Option<RunId>,
+    }
 }
 
 impl ThreadMessage {
     /// A message.
     pub fn new(role: MessageRole, content: impl Into<String>, created_at: Timestamp) -> Self {
-        Self { role, content: content.into(), created_at, run_id: None }
+        Self {
+            role,
+            content: content.into(),
+            created_at,
+            run_id: None,
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
@@ -131,21 +144,20 @@ setters!(ThreadMessage {
     run_id: Option<RunId>,
 });
 
-/// A thread in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct ThreadSummary {
-    /// The thread's id.
-    pub thread_id: ThreadId,
-    /// The title; the default thread's is `Default`.
-    pub title: Option<String>,
-    /// What happens on it.
-    pub status: ThreadStatus,
-    /// How many messages it has.
-    pub message_count: u64,
-    /// When the last message was stored, or else when the thread was created.
-    pub last_activity_at: Timestamp,
+answer! {
+    /// A thread in a list.
+    pub struct ThreadSummary {
+        /// The thread's id.
+        pub thread_id: ThreadId,
+        /// The title; the default thread's is `Default`.
+        pub title: Option<String>,
+        /// What happens on it.
+        pub status: ThreadStatus,
+        /// How many messages it has.
+        pub message_count: u64,
+        /// When the last message was stored, or else when the thread was created.
+        pub last_activity_at: Timestamp,
+    }
 }
 
 impl ThreadSummary {
@@ -157,24 +169,30 @@ impl ThreadSummary {
         message_count: u64,
         last_activity_at: Timestamp,
     ) -> Self {
-        Self { thread_id, title, status, message_count, last_activity_at }
+        Self {
+            thread_id,
+            title,
+            status,
+            message_count,
+            last_activity_at,
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
-/// The answer to a thread's delete.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct DeletedThread {
-    /// The thread that was deleted.
-    pub thread_id: ThreadId,
-    /// Always `deleted`.
-    pub status: DeletedStatus,
+answer! {
+    /// The answer to a thread's delete.
+    pub struct DeletedThread {
+        /// The thread that was deleted.
+        pub thread_id: ThreadId,
+        /// Always `deleted`.
+        pub status: DeletedStatus,
+    }
 }
 
 impl DeletedThread {
     /// The answer.
     pub fn new(thread_id: ThreadId) -> Self {
-        Self { thread_id, status: DeletedStatus::Deleted }
+        Self { thread_id, status: DeletedStatus::Deleted, unknown_fields: UnknownFields::default() }
     }
 }

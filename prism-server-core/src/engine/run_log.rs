@@ -150,7 +150,7 @@ impl Recorded<'_> {
                 writes.push(self.append(EventPayload::Filesystem(changed), now));
             }
             HarnessEvent::FileChanged { .. } | HarnessEvent::Progress => {}
-            HarnessEvent::Used(usage) => self.advance.run.usage = *usage,
+            HarnessEvent::Used(usage) => self.advance.run.usage = usage.clone(),
             HarnessEvent::Asked { summary } => {
                 let approval = self.approval(summary, now);
                 let asked = SteeringRequested::new(run_id, summary.clone());

@@ -3,9 +3,10 @@
 mod config;
 mod request;
 
-use serde::{Deserialize, Serialize};
-
-use crate::{DeploymentId, Failure, SnapshotId, ThreadId, Timestamp, macros::setters, open_enum::open_enum};
+use crate::{
+    DeploymentId, Failure, SnapshotId, ThreadId, Timestamp, UnknownFields, macros::setters,
+    open_enum::open_enum, unknown_fields::answer,
+};
 
 pub use config::{Features, FeaturesUpdate, McpServer, Runtime, Sandbox, SandboxType, SandboxUpdate};
 pub use request::{CreateDeployment, ListDeployments, UpdateDeployment};
@@ -38,36 +39,35 @@ open_enum! {
     }
 }
 
-/// A deployment, as create, get and update answer it.
-///
-/// What was configured (prompt, skills, secrets, features) is never echoed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Deployment {
-    /// The id to pass to other endpoints.
-    pub deployment_id: DeploymentId,
-    /// Your own id of the customer.
-    pub customer_id: String,
-    /// The label.
-    pub name: String,
-    /// The harness that runs.
-    pub runtime: Runtime,
-    /// Where the deployment is in its life.
-    pub status: DeploymentStatus,
-    /// The resolved model.
-    pub model: String,
-    /// The default thread, used when a message names none.
-    pub thread_id: ThreadId,
-    /// The agent's workspace.
-    pub filesystem: Filesystem,
-    /// Where the event stream is.
-    pub events: EventsEndpoint,
-    /// When the deployment was created.
-    pub created_at: Timestamp,
-    /// Why the status is `error`; absent otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Failure>,
+answer! {
+    /// A deployment, as create, get and update answer it.
+    ///
+    /// What was configured (prompt, skills, secrets, features) is never echoed.
+    pub struct Deployment {
+        /// The id to pass to other endpoints.
+        pub deployment_id: DeploymentId,
+        /// Your own id of the customer.
+        pub customer_id: String,
+        /// The label.
+        pub name: String,
+        /// The harness that runs.
+        pub runtime: Runtime,
+        /// Where the deployment is in its life.
+        pub status: DeploymentStatus,
+        /// The resolved model.
+        pub model: String,
+        /// The default thread, used when a message names none.
+        pub thread_id: ThreadId,
+        /// The agent's workspace.
+        pub filesystem: Filesystem,
+        /// Where the event stream is.
+        pub events: EventsEndpoint,
+        /// When the deployment was created.
+        pub created_at: Timestamp,
+        /// Why the status is `error`; absent otherwise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error: Option<Failure>,
+    }
 }
 
 impl Deployment {
@@ -90,9 +90,14 @@ impl Deployment {
             model: model.into(),
             thread_id,
             filesystem: Filesystem::default(),
-            events: EventsEndpoint { transport: EventTransport::Sse, url: events_url.into() },
+            events: EventsEndpoint {
+                transport: EventTransport::Sse,
+                url: events_url.into(),
+                unknown_fields: UnknownFields::default(),
+            },
             created_at,
             error: None,
+            unknown_fields: UnknownFields::default(),
         }
     }
 }
@@ -108,20 +113,23 @@ setters!(Deployment {
     error: Option<Failure>,
 });
 
-/// The agent's workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Filesystem {
-    /// Its path inside the sandbox, always `/workspace`.
-    pub workspace_path: String,
-    /// Whether it is kept across sessions.
-    pub persistent: bool,
+answer! {
+    /// The agent's workspace.
+    pub struct Filesystem {
+        /// Its path inside the sandbox, always `/workspace`.
+        pub workspace_path: String,
+        /// Whether it is kept across sessions.
+        pub persistent: bool,
+    }
 }
 
 impl Default for Filesystem {
     fn default() -> Self {
-        Self { workspace_path: "/workspace".to_owned(), persistent: true }
+        Self {
+            workspace_path: "/workspace".to_owned(),
+            persistent: true,
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
@@ -130,36 +138,34 @@ setters!(Filesystem {
     persistent: bool,
 });
 
-/// Where a deployment's event stream is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct EventsEndpoint {
-    /// Always `sse`.
-    pub transport: EventTransport,
-    /// The URL of the stream.
-    pub url: String,
+answer! {
+    /// Where a deployment's event stream is.
+    pub struct EventsEndpoint {
+        /// Always `sse`.
+        pub transport: EventTransport,
+        /// The URL of the stream.
+        pub url: String,
+    }
 }
 
-/// A deployment in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct DeploymentSummary {
-    /// The id to pass to other endpoints.
-    pub deployment_id: DeploymentId,
-    /// Your own id of the customer.
-    pub customer_id: String,
-    /// The label.
-    pub name: String,
-    /// The harness that runs.
-    pub runtime: Runtime,
-    /// Where the deployment is in its life.
-    pub status: DeploymentStatus,
-    /// The resolved model.
-    pub model: String,
-    /// When the deployment was created.
-    pub created_at: Timestamp,
+answer! {
+    /// A deployment in a list.
+    pub struct DeploymentSummary {
+        /// The id to pass to other endpoints.
+        pub deployment_id: DeploymentId,
+        /// Your own id of the customer.
+        pub customer_id: String,
+        /// The label.
+        pub name: String,
+        /// The harness that runs.
+        pub runtime: Runtime,
+        /// Where the deployment is in its life.
+        pub status: DeploymentStatus,
+        /// The resolved model.
+        pub model: String,
+        /// When the deployment was created.
+        pub created_at: Timestamp,
+    }
 }
 
 impl DeploymentSummary {
@@ -181,28 +187,33 @@ impl DeploymentSummary {
             status,
             model: model.into(),
             created_at,
+            unknown_fields: UnknownFields::default(),
         }
     }
 }
 
-/// The answer to `DELETE /v1/deployments/{deployment_id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct DeletedDeployment {
-    /// The deployment that is gone.
-    pub deployment_id: DeploymentId,
-    /// Always `deleted`.
-    pub status: DeletedStatus,
-    /// The snapshot that has its workspace; absent when that was not to be retained.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub snapshot_id: Option<SnapshotId>,
+answer! {
+    /// The answer to `DELETE /v1/deployments/{deployment_id}`.
+    pub struct DeletedDeployment {
+        /// The deployment that is gone.
+        pub deployment_id: DeploymentId,
+        /// Always `deleted`.
+        pub status: DeletedStatus,
+        /// The snapshot that has its workspace; absent when that was not to be retained.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub snapshot_id: Option<SnapshotId>,
+    }
 }
 
 impl DeletedDeployment {
     /// The answer for this deployment.
     pub fn new(deployment_id: DeploymentId) -> Self {
-        Self { deployment_id, status: DeletedStatus::Deleted, snapshot_id: None }
+        Self {
+            deployment_id,
+            status: DeletedStatus::Deleted,
+            snapshot_id: None,
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 

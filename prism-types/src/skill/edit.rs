@@ -1,12 +1,12 @@
 //! Changing the skills of a deployment one by one.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{SkillInfo, SkillSource};
-use crate::{DeletedStatus, SkillId};
+use crate::{DeletedStatus, SkillId, UnknownFields, unknown_fields::answer};
 
 /// A skill of a deployment with its content: the answer to `GET .../skills/{skill_id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SkillDetails {
@@ -39,6 +39,20 @@ impl SkillDetails {
             _ => {}
         }
         self
+    }
+
+    /// The fields that this version does not know, as they came.
+    pub fn unknown_fields(&self) -> &UnknownFields {
+        self.info.unknown_fields()
+    }
+}
+
+impl<'de> Deserialize<'de> for SkillDetails {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut info = SkillInfo::deserialize(deserializer)?;
+        let mut beside = |name| info.unknown_fields.take(name).map(Option::flatten);
+        let (path, url, content) = (beside("path")?, beside("url")?, beside("content")?);
+        Ok(Self { info, path, url, content })
     }
 }
 
@@ -113,21 +127,20 @@ impl UpdateSkill {
     }
 }
 
-/// The answer to `DELETE .../skills/{skill_id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct DeletedSkill {
-    /// The skill that is gone.
-    pub skill_id: SkillId,
-    /// Always `deleted`.
-    pub status: DeletedStatus,
+answer! {
+    /// The answer to `DELETE .../skills/{skill_id}`.
+    pub struct DeletedSkill {
+        /// The skill that is gone.
+        pub skill_id: SkillId,
+        /// Always `deleted`.
+        pub status: DeletedStatus,
+    }
 }
 
 impl DeletedSkill {
     /// The answer for this skill.
     pub fn new(skill_id: SkillId) -> Self {
-        Self { skill_id, status: DeletedStatus::Deleted }
+        Self { skill_id, status: DeletedStatus::Deleted, unknown_fields: UnknownFields::default() }
     }
 }
 

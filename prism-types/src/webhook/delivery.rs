@@ -1,10 +1,8 @@
 //! Deliveries: what became of each message to a webhook.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
-    DeploymentId, EventId, RawJson, Timestamp, WebhookDeliveryId, WebhookId, macros::setters,
-    open_enum::open_enum,
+    DeploymentId, EventId, RawJson, Timestamp, UnknownFields, WebhookDeliveryId, WebhookId, macros::setters,
+    open_enum::open_enum, unknown_fields::answer,
 };
 
 open_enum! {
@@ -19,39 +17,38 @@ open_enum! {
     }
 }
 
-/// A message to a webhook and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct WebhookDelivery {
-    /// Its id, which is the header `webhook-id` of every try.
-    pub delivery_id: WebhookDeliveryId,
-    /// The webhook that it is for.
-    pub webhook_id: WebhookId,
-    /// What it tells of, such as `run_status`, or `ping`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The event that it tells of; absent on a `ping`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_id: Option<EventId>,
-    /// The deployment of that event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deployment_id: Option<DeploymentId>,
-    /// What became of it.
-    pub status: WebhookDeliveryStatus,
-    /// Its newest 20 tries, oldest first.
-    pub attempts: Vec<WebhookAttempt>,
-    /// When it is tried next, if its webhook is enabled; absent unless it is pending.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_attempt_at: Option<Timestamp>,
-    /// When it was queued.
-    pub created_at: Timestamp,
-    /// When it was taken or given up; absent while it is pending.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<Timestamp>,
-    /// The body of the request, as it is sent; absent in lists.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload: Option<RawJson>,
+answer! {
+    /// A message to a webhook and what became of it.
+    pub struct WebhookDelivery {
+        /// Its id, which is the header `webhook-id` of every try.
+        pub delivery_id: WebhookDeliveryId,
+        /// The webhook that it is for.
+        pub webhook_id: WebhookId,
+        /// What it tells of, such as `run_status`, or `ping`.
+        #[serde(rename = "type")]
+        pub kind: String,
+        /// The event that it tells of; absent on a `ping`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub event_id: Option<EventId>,
+        /// The deployment of that event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub deployment_id: Option<DeploymentId>,
+        /// What became of it.
+        pub status: WebhookDeliveryStatus,
+        /// Its newest 20 tries, oldest first.
+        pub attempts: Vec<WebhookAttempt>,
+        /// When it is tried next, if its webhook is enabled; absent unless it is pending.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub next_attempt_at: Option<Timestamp>,
+        /// When it was queued.
+        pub created_at: Timestamp,
+        /// When it was taken or given up; absent while it is pending.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub finished_at: Option<Timestamp>,
+        /// The body of the request, as it is sent; absent in lists.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub payload: Option<RawJson>,
+    }
 }
 
 impl WebhookDelivery {
@@ -74,6 +71,7 @@ impl WebhookDelivery {
             created_at,
             finished_at: None,
             payload: None,
+            unknown_fields: UnknownFields::default(),
         }
     }
 }
@@ -98,27 +96,26 @@ setters!(WebhookDelivery {
     payload: Option<RawJson>,
 });
 
-/// One try to deliver a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct WebhookAttempt {
-    /// When it began.
-    pub at: Timestamp,
-    /// How long it took, in milliseconds.
-    pub duration_ms: u64,
-    /// The status of the answer; absent when there was none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// Why it failed; absent when the message was taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+answer! {
+    /// One try to deliver a message.
+    pub struct WebhookAttempt {
+        /// When it began.
+        pub at: Timestamp,
+        /// How long it took, in milliseconds.
+        pub duration_ms: u64,
+        /// The status of the answer; absent when there was none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub status: Option<u16>,
+        /// Why it failed; absent when the message was taken.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error: Option<String>,
+    }
 }
 
 impl WebhookAttempt {
     /// A try without an answer.
     pub fn new(at: Timestamp, duration_ms: u64) -> Self {
-        Self { at, duration_ms, status: None, error: None }
+        Self { at, duration_ms, status: None, error: None, unknown_fields: UnknownFields::default() }
     }
 }
 
@@ -129,20 +126,19 @@ setters!(WebhookAttempt {
     error: Option<String>,
 });
 
-/// The answer to a redelivery of all that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Redelivered {
-    /// How many are sent again, at most 1,000.
-    pub redelivered: u32,
-    /// Whether there are more: call again.
-    pub more: bool,
+answer! {
+    /// The answer to a redelivery of all that failed.
+    pub struct Redelivered {
+        /// How many are sent again, at most 1,000.
+        pub redelivered: u32,
+        /// Whether there are more: call again.
+        pub more: bool,
+    }
 }
 
 impl Redelivered {
     /// So many are sent again.
     pub fn new(redelivered: u32, more: bool) -> Self {
-        Self { redelivered, more }
+        Self { redelivered, more, unknown_fields: UnknownFields::default() }
     }
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{DeploymentId, Event, EventId, EventPayload, RawJson, Timestamp, WebhookId};
+use crate::{
+    DeploymentId, Event, EventId, EventPayload, RawJson, Timestamp, UnknownFields, WebhookId,
+    unknown_fields::{Keeping, answer},
+};
 
 /// The body of a request to a webhook.
 ///
@@ -25,6 +28,7 @@ pub struct WebhookMessage {
     pub timestamp: Timestamp,
     /// What is told.
     pub content: WebhookContent,
+    unknown_fields: UnknownFields,
 }
 
 /// What a message tells.
@@ -34,7 +38,7 @@ pub enum WebhookContent {
     /// Something happened in a deployment.
     Event(WebhookEvent),
     /// Somebody tests this webhook.
-    Ping(WebhookId),
+    Ping(WebhookPing),
     /// Something that this version does not know, kept as it came.
     Unknown(RawJson),
 }
@@ -49,16 +53,38 @@ pub struct WebhookEvent {
     pub event: Event,
 }
 
+answer! {
+    /// What tells that somebody tests a webhook.
+    pub struct WebhookPing {
+        /// The webhook.
+        pub webhook_id: WebhookId,
+    }
+}
+
+impl WebhookPing {
+    /// A test of this webhook.
+    pub fn new(webhook_id: WebhookId) -> Self {
+        Self { webhook_id, unknown_fields: UnknownFields::default() }
+    }
+}
+
 impl WebhookMessage {
     /// A message that tells of this event.
     pub fn event(deployment_id: DeploymentId, event: Event, timestamp: Timestamp) -> Self {
         let kind = event.payload.name().to_owned();
-        Self { kind, timestamp, content: WebhookContent::Event(WebhookEvent { deployment_id, event }) }
+        let content = WebhookContent::Event(WebhookEvent { deployment_id, event });
+        Self { kind, timestamp, content, unknown_fields: UnknownFields::default() }
     }
 
     /// A message that tests this webhook.
     pub fn ping(webhook_id: WebhookId, timestamp: Timestamp) -> Self {
-        Self { kind: PING.to_owned(), timestamp, content: WebhookContent::Ping(webhook_id) }
+        let content = WebhookContent::Ping(WebhookPing::new(webhook_id));
+        Self { kind: PING.to_owned(), timestamp, content, unknown_fields: UnknownFields::default() }
+    }
+
+    /// The fields beside `type`, `timestamp` and `data` that this version does not know, as they came.
+    pub fn unknown_fields(&self) -> &UnknownFields {
+        &self.unknown_fields
     }
 }
 
@@ -79,49 +105,58 @@ struct Envelope {
     data: RawJson,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Ids {
     deployment_id: DeploymentId,
     event_id: EventId,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Ping {
-    webhook_id: WebhookId,
-}
-
 impl Serialize for WebhookMessage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            #[serde(flatten)]
+            known: Envelope,
+            #[serde(flatten)]
+            unknown: &'a UnknownFields,
+        }
         let data = match &self.content {
             WebhookContent::Event(told) => event_data(told),
-            WebhookContent::Ping(webhook_id) => RawJson::of(&Ping { webhook_id: webhook_id.clone() }),
+            WebhookContent::Ping(ping) => RawJson::of(ping),
             WebhookContent::Unknown(data) => Ok(data.clone()),
         };
         let data = data.map_err(serde::ser::Error::custom)?;
-        Envelope { kind: self.kind.clone(), timestamp: self.timestamp, data }.serialize(serializer)
+        let known = Envelope { kind: self.kind.clone(), timestamp: self.timestamp, data };
+        Whole { known, unknown: &self.unknown_fields }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for WebhookMessage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Envelope { kind, timestamp, data } = Envelope::deserialize(deserializer)?;
+        let mut unknown_fields = UnknownFields::default();
+        let keeping = Keeping::new(deserializer, &mut unknown_fields);
+        let Envelope { kind, timestamp, data } = Envelope::deserialize(keeping)?;
         let content = if kind == PING {
-            let Ping { webhook_id } = data.decode().map_err(serde::de::Error::custom)?;
-            WebhookContent::Ping(webhook_id)
+            WebhookContent::Ping(data.decode().map_err(serde::de::Error::custom)?)
         } else if let Ok(Ids { deployment_id, event_id }) = data.decode() {
             let payload = EventPayload::decode(&kind, data.get()).map_err(serde::de::Error::custom)?;
             WebhookContent::Event(WebhookEvent { deployment_id, event: Event::new(event_id, payload) })
         } else {
             WebhookContent::Unknown(data)
         };
-        Ok(Self { kind, timestamp, content })
+        Ok(Self { kind, timestamp, content, unknown_fields })
     }
 }
 
-/// The fields of an event with its ids. Where they have the same names, the ids stay.
+/// The fields of an event with its ids. Where they have the same names, the ids stay. An event that came with its ids and
+/// is not known is written as it came.
 fn event_data(told: &WebhookEvent) -> Result<RawJson, serde_json::Error> {
     type Fields = std::collections::BTreeMap<String, RawJson>;
     let data = RawJson::parse(&told.event.payload.to_data()?)?;
+    let told_already = |ids: Ids| ids.deployment_id == told.deployment_id && ids.event_id == told.event.id;
+    if data.decode().is_ok_and(told_already) {
+        return Ok(data);
+    }
     let mut fields = data.decode::<Fields>().or_else(|_| Ok(Fields::from([("value".to_owned(), data)])))?;
     fields.insert("deployment_id".to_owned(), RawJson::of(&told.deployment_id)?);
     fields.insert("event_id".to_owned(), RawJson::of(&told.event.id)?);

@@ -8,14 +8,15 @@ mod message;
 mod request;
 mod secret;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use crate::{
-    DeletedStatus, DeploymentId, Failure, Timestamp, WebhookId, macros::setters, open_enum::open_enum,
+    DeletedStatus, DeploymentId, Failure, Timestamp, UnknownFields, WebhookId, macros::setters,
+    open_enum::open_enum, unknown_fields::answer,
 };
 
 pub use delivery::{Redelivered, WebhookAttempt, WebhookDelivery, WebhookDeliveryStatus};
-pub use message::{WebhookContent, WebhookEvent, WebhookMessage};
+pub use message::{WebhookContent, WebhookEvent, WebhookMessage, WebhookPing};
 pub use request::{CreateWebhook, RedeliverWebhook, UpdateWebhook};
 pub use secret::{InvalidWebhookSecret, WebhookSecret};
 
@@ -37,36 +38,35 @@ open_enum! {
     }
 }
 
-/// An endpoint of a tenant that is told what happens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Webhook {
-    /// Its id.
-    pub webhook_id: WebhookId,
-    /// Where requests go.
-    pub url: String,
-    /// What it is told.
-    pub events: Vec<WebhookEventType>,
-    /// The only deployment that it is told of; absent: all of the tenant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deployment_id: Option<DeploymentId>,
-    /// What it is for, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// Whether it is told anything.
-    pub enabled: bool,
-    /// Why the server disabled it: `gone`, `failing` or `backlog`; absent otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disabled_reason: Option<Failure>,
-    /// Since when every try has failed; absent while tries succeed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failing_since: Option<Timestamp>,
-    /// Until when the secret before the last rotation signs as well; absent when there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub previous_secret_expires_at: Option<Timestamp>,
-    /// When it was created.
-    pub created_at: Timestamp,
+answer! {
+    /// An endpoint of a tenant that is told what happens.
+    pub struct Webhook {
+        /// Its id.
+        pub webhook_id: WebhookId,
+        /// Where requests go.
+        pub url: String,
+        /// What it is told.
+        pub events: Vec<WebhookEventType>,
+        /// The only deployment that it is told of; absent: all of the tenant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub deployment_id: Option<DeploymentId>,
+        /// What it is for, for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub description: Option<String>,
+        /// Whether it is told anything.
+        pub enabled: bool,
+        /// Why the server disabled it: `gone`, `failing` or `backlog`; absent otherwise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub disabled_reason: Option<Failure>,
+        /// Since when every try has failed; absent while tries succeed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub failing_since: Option<Timestamp>,
+        /// Until when the secret before the last rotation signs as well; absent when there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub previous_secret_expires_at: Option<Timestamp>,
+        /// When it was created.
+        pub created_at: Timestamp,
+    }
 }
 
 impl Webhook {
@@ -88,6 +88,7 @@ impl Webhook {
             failing_since: None,
             previous_secret_expires_at: None,
             created_at,
+            unknown_fields: UnknownFields::default(),
         }
     }
 }
@@ -108,7 +109,7 @@ setters!(Webhook {
 });
 
 /// A webhook and its secret, which is told when it is made and never again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct WebhookWithSecret {
@@ -124,22 +125,35 @@ impl WebhookWithSecret {
     pub fn new(webhook: Webhook, secret: WebhookSecret) -> Self {
         Self { webhook, secret }
     }
+
+    /// The fields that this version does not know, as they came.
+    pub fn unknown_fields(&self) -> &UnknownFields {
+        self.webhook.unknown_fields()
+    }
 }
 
-/// The answer to a delete.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct DeletedWebhook {
-    /// The webhook that is gone.
-    pub webhook_id: WebhookId,
-    /// Always `deleted`.
-    pub status: DeletedStatus,
+impl<'de> Deserialize<'de> for WebhookWithSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut webhook = Webhook::deserialize(deserializer)?;
+        let secret = webhook.unknown_fields.take("secret")?;
+        let secret = secret.ok_or_else(|| D::Error::missing_field("secret"))?;
+        Ok(Self { webhook, secret })
+    }
+}
+
+answer! {
+    /// The answer to a delete.
+    pub struct DeletedWebhook {
+        /// The webhook that is gone.
+        pub webhook_id: WebhookId,
+        /// Always `deleted`.
+        pub status: DeletedStatus,
+    }
 }
 
 impl DeletedWebhook {
     /// This webhook was deleted.
     pub fn new(webhook_id: WebhookId) -> Self {
-        Self { webhook_id, status: DeletedStatus::Deleted }
+        Self { webhook_id, status: DeletedStatus::Deleted, unknown_fields: UnknownFields::default() }
     }
 }

@@ -86,7 +86,7 @@ impl Step {
 
     /// What was used from the start of the script until this step was done so often.
     pub(super) fn used_after(&self, times: u32) -> Usage {
-        let mut usage = self.used_before;
+        let mut usage = self.used_before.clone();
         if let Action::Usage { input, output } = self.action {
             let times = u64::from(times);
             usage.input_tokens = usage.input_tokens.saturating_add(input.saturating_mul(times));

@@ -330,7 +330,7 @@ impl Change<'_> {
         if self.state.tenants.values().any(|other| other.name == tenant.name && other.id != tenant.id) {
             return Err(StoreError::Conflict("tenant"));
         }
-        let (used, created_at) = (before.used, before.created_at);
+        let (used, created_at) = (before.used.clone(), before.created_at);
         let tenant = Tenant { used, created_at, revision: tenant.revision + 1, ..tenant };
         self.put(|state| &mut state.tenants, tenant.id.clone(), tenant);
         Ok(())

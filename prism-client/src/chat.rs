@@ -33,7 +33,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use futures::{Stream, StreamExt, stream::FusedStream};
+use futures_util::{Stream, StreamExt, stream::FusedStream};
 use prism_types::{
     Event, EventPayload, Failure, FilesystemChanged, RunId, RunStatus, RunStatusChanged, SendMessage,
     SteeringRequested, ThreadId, ThreadTarget, ToolCalled, ToolReturned,

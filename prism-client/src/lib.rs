@@ -111,7 +111,9 @@
 //!
 //! * `rustls` (default): TLS by rustls, with the platform's certificates.
 //! * `native-tls`: TLS by the platform's own library.
-//! * `webhooks` (default): the module `webhooks`, which verifies what a webhook is sent.
+//! * `webhooks`: the module `webhooks`, which verifies what a webhook is sent.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backoff;
 mod call;

@@ -25,6 +25,8 @@
 //!
 //! With the feature `schema` every type implements [`schemars::JsonSchema`](https://docs.rs/schemars).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod macros;
 
 mod approval;

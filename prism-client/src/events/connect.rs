@@ -3,7 +3,7 @@
 use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
-use futures::{Stream, TryStreamExt};
+use futures_util::{Stream, TryStreamExt};
 use prism_types::EventId;
 use reqwest::{StatusCode, header::CONTENT_TYPE};
 use tokio::time::timeout;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStream, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStream, TryStreamExt, stream};
 use prism_types::{Cursor, DeletedFile, FileEntry, FileList, FileWritten};
 use reqwest::{
     Method,

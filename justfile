@@ -7,14 +7,17 @@ _list:
 check:
     cargo fmt --all --check
     cargo clippy --workspace --exclude prism-client --all-targets --all-features -- -D warnings
-    cargo clippy -p prism-client --all-targets -- -D warnings
+    cargo clippy -p prism-client --all-targets --features webhooks -- -D warnings
     cargo deny check --hide-inclusion-graph bans licenses sources
 
 # Crates without their default features.
 features:
-    cargo check -p prism-types --no-default-features
     cargo check -p prism-server-core --no-default-features
-    cargo check -p prism-client --no-default-features
+    bash .ci/crates powerset
+
+# What has to hold of the crates that are compiled into programs of others.
+crates:
+    bash .ci/crates budget powerset public_api semver oldest_rust oldest_dependencies wasm
 
 # All tests.
 test:
@@ -27,11 +30,15 @@ test-agents:
 # The reference of the crates, in target/doc.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --exclude prism-client --no-deps --all-features
-    RUSTDOCFLAGS="-D warnings" cargo doc -p prism-client --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc -p prism-client --no-deps --features webhooks
 
 # Writes the golden files of docs/schema anew.
 schemas:
     cargo run --bin schemas
+
+# Writes the public interface of the crates for clients anew.
+public-api:
+    cargo run --bin public-api
 
 # A first conversation, from nothing to an answer, in one process.
 quickstart:

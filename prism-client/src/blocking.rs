@@ -36,9 +36,15 @@
 //! starts with the first call and stays. Within `async` code all this works too, but blocks a thread that others need:
 //! use `.await` there.
 
-use std::{future::IntoFuture, sync::OnceLock};
+use std::{
+    future::IntoFuture,
+    pin::pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+};
 
-use futures::{Stream, executor};
+use futures_util::Stream;
 use tokio::runtime::{Builder, Runtime};
 
 /// What can be waited for on this thread: calls, waits and chats.
@@ -92,7 +98,7 @@ impl<S: Stream + Unpin> Iterator for BlockIter<S> {
     type Item = S::Item;
 
     fn next(&mut self) -> Option<S::Item> {
-        block_on(futures::StreamExt::next(&mut self.0))
+        block_on(futures_util::StreamExt::next(&mut self.0))
     }
 }
 
@@ -102,7 +108,25 @@ impl<S: Stream + Unpin> Iterator for BlockIter<S> {
 /// When the operating system has no thread left for the sockets and timers.
 pub fn block_on<F: IntoFuture>(work: F) -> F::Output {
     let _entered = runtime().enter();
-    executor::block_on(work.into_future())
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut work = pin!(work.into_future());
+    loop {
+        match work.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            // It may wake for nothing, and then it looks for nothing.
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// Wakes the thread that waits.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }
 
 /// What waits for sockets and timers.

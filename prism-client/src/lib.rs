@@ -131,8 +131,10 @@
 //!   another one and for each connection that a stream lost. Their fields are `otel.name` (the operation, with names in
 //!   place of ids), `otel.kind`, `otel.status_code`, `http.request.method`, `url.template`, `http.response.status_code`,
 //!   `http.request.resend_count`, `error.type`, `prism.request_id`, `attempt`, `failures` and `pause_ms`, and no others.
-//! * `webhooks` (default): the module `webhooks`, which verifies what a webhook is sent.
+//! * `webhooks`: the module `webhooks`, which verifies what a webhook is sent.
 //! * `blocking`: the module `blocking`, for programs without `async`.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backoff;
 #[cfg(feature = "blocking")]

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use futures::{Stream, StreamExt, stream::FusedStream};
+use futures_util::{Stream, StreamExt, stream::FusedStream};
 use prism_types::{Cursor, Page};
 use serde::de::DeserializeOwned;
 

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use futures::{Stream, StreamExt, stream::FusedStream};
+use futures_util::{Stream, StreamExt, stream::FusedStream};
 use prism_types::{
     Event, EventPayload, Failure, FilesystemChanged, Run, RunId, RunStatus, RunStatusChanged,
     SteeringRequested, ThreadId, ToolCalled, ToolReturned,

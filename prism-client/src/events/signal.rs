@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, stream::FusedStream};
+use futures_util::{Stream, stream::FusedStream};
 use prism_types::{Event, EventId};
 
 use super::EventStream;

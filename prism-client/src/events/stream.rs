@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, stream::FusedStream};
+use futures_util::{Stream, stream::FusedStream};
 use prism_types::{Event, EventId, EventPayload, RunId};
 use tokio::time::{Sleep, sleep, timeout};
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{
+use futures_util::{
     FutureExt, StreamExt,
     stream::{self, FusedStream},
 };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::TryStream;
+use futures_util::TryStream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::BoxError;

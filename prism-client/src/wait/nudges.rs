@@ -2,7 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures::future::{Either, select};
+use futures_util::future::{Either, select};
 use prism_types::{DeploymentId, EventPayload, RunId};
 use tokio::time::sleep;
 

@@ -43,7 +43,7 @@ impl FromStr for WebhookSecret {
     fn from_str(text: &str) -> Result<Self, InvalidWebhookSecret> {
         let encoded = text.strip_prefix(Self::PREFIX).ok_or(InvalidWebhookSecret(()))?;
         let digits = encoded.trim_end_matches('=');
-        let padded = encoded.len().is_multiple_of(4) && encoded.len() - digits.len() <= 2;
+        let padded = encoded.len() % 4 == 0 && encoded.len() - digits.len() <= 2;
         let fits = padded
             && (24..=64).contains(&(digits.len() * 3 / 4))
             && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/');

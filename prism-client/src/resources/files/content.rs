@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures_util::{Stream, stream};
 use reqwest::{
     StatusCode,
     header::{CONTENT_LENGTH, HeaderMap},

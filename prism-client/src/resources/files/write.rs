@@ -3,7 +3,7 @@
 use std::{fmt, pin::Pin, time::Duration};
 
 use bytes::Bytes;
-use futures::{Stream, TryStream, TryStreamExt, stream};
+use futures_util::{Stream, TryStream, TryStreamExt, stream};
 use prism_types::FileWritten;
 
 use super::progress::{Listener, Meter, Progress};

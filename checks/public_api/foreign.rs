@@ -25,11 +25,15 @@ pub(crate) const TYPES: &[Allowed] = &[
 pub(crate) const CLIENT: &[Allowed] = &[
     allowed("bytes::bytes::Bytes", "the chunks of a file"),
     allowed("futures_core", "`Stream`, until the standard library has it"),
-    allowed("http::header::map::HeaderMap", "the headers of a webhook"),
+    allowed("http", "requests and answers, as transports and layers see them, and the headers of a webhook"),
+    allowed("http_body", "bodies of transports and layers"),
     allowed(
         "reqwest::async_impl::client::Client",
         "`ClientBuilder::http_client` takes one that is set up elsewhere",
     ),
+    allowed("serde_core", "serde's traits, where they are defined"),
+    allowed("tower_layer", "`Layer`, which middleware is written as"),
+    allowed("tower_service", "`Service`, which layers and transports are"),
 ];
 
 /// What is not foreign.

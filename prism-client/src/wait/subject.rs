@@ -11,12 +11,12 @@ use crate::{
 };
 
 /// Something that can be waited for: a [`Deployment`], a [`Run`], an [`Approval`], a [`Dream`] or a [`Snapshot`].
-pub trait Subject: sealed::Sealed + DeserializeOwned + Send + Sync + 'static {}
+pub trait Subject: sealed::Sealed + Send + Sync + 'static {}
 
 pub(crate) mod sealed {
-    use super::{DeploymentId, Error, RunId};
+    use super::{DeploymentId, DeserializeOwned, Error, RunId};
 
-    pub trait Sealed {
+    pub trait Sealed: DeserializeOwned {
         /// Where it is read.
         const PATH: &'static str;
         /// How errors name it.

@@ -144,6 +144,8 @@ pub mod chat;
 mod client;
 mod error;
 pub mod events;
+#[cfg(feature = "mock")]
+pub mod mock;
 mod pages;
 mod rate_limit;
 pub mod resources;

@@ -63,6 +63,11 @@ impl Refusal {
         Self::new(400, ErrorCode::ValidationError, message).problem(problem)
     }
 
+    /// 400 `validation_error` about nothing that could be pointed at.
+    pub(super) fn bad(message: impl Into<String>) -> Self {
+        Self::new(400, ErrorCode::ValidationError, message)
+    }
+
     /// An answer without a body, such as 304; or one that a proxy gives in the server's place.
     pub fn without_body(status: u16) -> Self {
         Self::by(Cause::Status(status, None))

@@ -34,12 +34,14 @@ pub struct Reply<T> {
     pub(super) status: Option<u16>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) delay: Duration,
+    /// Nothing was changed by what was asked, though it could have been.
+    pub(super) is_idle: bool,
 }
 
 impl<T> Reply<T> {
     /// This value, with the status that the operation has by default, at once.
     pub fn new(value: T) -> Self {
-        Self { value, status: None, headers: Vec::new(), delay: Duration::ZERO }
+        Self { value, status: None, headers: Vec::new(), delay: Duration::ZERO, is_idle: false }
     }
 
     /// Sets the status. Default: that of the operation's success, 200 or 201.
@@ -74,9 +76,13 @@ impl<T> Reply<T> {
         &self.value
     }
 
+    pub(super) fn map<U>(self, map: impl FnOnce(T) -> U) -> Reply<U> {
+        let Self { value, status, headers, delay, is_idle } = self;
+        Reply { value: map(value), status, headers, delay, is_idle }
+    }
+
     pub(super) fn with<U>(self, value: U) -> Reply<U> {
-        let Self { status, headers, delay, .. } = self;
-        Reply { value, status, headers, delay }
+        self.map(|_| value)
     }
 }
 
@@ -152,7 +158,6 @@ impl Tell for Content {
 
 impl Tell for Events {
     fn tell(reply: Reply<Self>, _: &Request) -> Answer<Raw> {
-        let Reply { value, status, headers, delay } = reply;
-        Ok(Reply { value: Raw(Form::Events(value)), status, headers, delay })
+        Ok(reply.map(|events| Raw(Form::Events(events))))
     }
 }

@@ -3,7 +3,7 @@
 use prism_types::{AuditEntry, AuditEntryId, DeploymentId, Page};
 use serde_json::Value;
 
-use super::state::State;
+use super::{state::State, tools::BUILTIN};
 use crate::mock::{Answer, Request, query::ListAuditEntries};
 
 impl State {
@@ -23,12 +23,16 @@ impl State {
         let deployment = text("deployment_id").or_else(|| call.values.first().map(String::as_str));
         let deployment: Option<DeploymentId> = deployment.and_then(|id| id.parse().ok());
         let subject = text(subject(call.operation())).or_else(|| call.values.last().map(String::as_str));
+        let subject = match (call.operation(), text("origin"), subject) {
+            ("update_tool", Some(server), Some(tool)) if server != BUILTIN => format!("{server}/{tool}"),
+            (_, _, subject) => subject.unwrap_or_default().to_owned(),
+        };
         let fields = match call.json() {
             Value::Object(fields) => fields.into_iter().map(|(name, _)| name).collect(),
             _ => Vec::new(),
         };
         let (id, now): (AuditEntryId, _) = (self.fresh.id(AuditEntryId::PREFIX), self.fresh.now());
-        let entry = AuditEntry::new(id, now, "key_mock", call.operation(), subject.unwrap_or_default());
+        let entry = AuditEntry::new(id, now, "key_mock", call.operation(), subject);
         let request = format!("req_{}", self.fresh.number());
         self.audit.add(entry.deployment_id(deployment).fields(fields).request_id(Some(request)));
     }

@@ -22,7 +22,7 @@ impl State {
         agent.is_ready()?;
         let path = directory(query.path.as_deref().unwrap_or_default())?;
         if agent.files.contains_key(&path) {
-            return Err(Refusal::invalid("query.path", "is a file and not a directory"));
+            return Err(Refusal::bad("The path is a file and not a directory"));
         }
         let entries = entries(&agent.files, &path);
         if entries.is_empty() && !path.is_empty() {
@@ -115,7 +115,7 @@ impl Agent {
     fn no_file(&self, path: &str) -> Refusal {
         let below = format!("{path}/");
         match self.files.keys().any(|other| other.starts_with(&below)) {
-            true => Refusal::invalid("query.path", "is a directory and not a file"),
+            true => Refusal::bad("The path is a directory and not a file"),
             false => Refusal::not_found("File"),
         }
     }
@@ -124,7 +124,7 @@ impl Agent {
     fn has_room_for(&self, path: &str) -> Result<(), Refusal> {
         let mut above = path.match_indices('/').map(|(end, _)| &path[..end]);
         if above.any(|directory| self.files.contains_key(directory)) {
-            return Err(Refusal::invalid("query.path", "leads through a file"));
+            return Err(Refusal::bad("The path leads through a file"));
         }
         match self.no_file(path) {
             refusal if refusal.status() == Some(400) => Err(refusal),

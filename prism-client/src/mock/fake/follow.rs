@@ -49,9 +49,7 @@ impl State {
             None => end,
             Some(after) => {
                 let known = (0..=end).rev().find(|number| agent.event_id(*number) == after);
-                known.ok_or_else(|| {
-                    Refusal::invalid("header.last-event-id", "must be an event of this deployment")
-                })?
+                known.ok_or_else(|| Refusal::bad("`Last-Event-ID` names no event of this deployment"))?
             }
         };
         let opening = agent.event_id(begin);

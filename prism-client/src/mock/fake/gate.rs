@@ -88,7 +88,9 @@ impl State {
     fn keep(&mut self, call: &Request, reply: &Reply<Raw>) {
         let Some((_, body)) = reply.value.whole() else { return };
         let (body, status, headers) = (body.clone(), reply.status, reply.headers.clone());
-        self.note(call, &serde_json::from_slice(&body).unwrap_or_default());
+        if !reply.is_idle {
+            self.note(call, &serde_json::from_slice(&body).unwrap_or_default());
+        }
         if let Some(key) = key(call) {
             let (request, until) = (identity(call), Instant::now() + KEPT_FOR);
             self.gate.kept.insert(key.to_owned(), Kept { request, status, headers, body, until });

@@ -82,7 +82,7 @@ use state::{Provisioning, State};
 /// | agents | models, sandboxes, prompts: an agent does what its [`Script`] says. `approvals` of a deployment show in the list of tools and limit the time of questions; no tool waits for one |
 /// | steering | a message to a run that works is kept on the thread, and the script goes on as it is |
 /// | automations | nothing fires by time: trigger them. `cron` repeats `schedule`, `next_run_at` is `null` |
-/// | dreams | one is over at once and changes no memory; so taking it back does not either |
+/// | dreams | none begins by itself; one that is started is a run like another, with the next [`reply`](Self::reply) |
 /// | skills | a URL is not fetched and is taken for a skill |
 /// | tools | MCP servers are not asked: they have the tools of their allowlists |
 /// | files | directories are there as long as something is in them; no links; a body of JSON is a file like another |

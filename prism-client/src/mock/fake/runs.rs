@@ -15,7 +15,7 @@ use super::{
     script::Step,
     state::{Agent, Fresh, State},
 };
-use crate::mock::{Answer, Request};
+use crate::mock::{Answer, Reply, Request};
 
 /// A run and what is left of its script.
 pub(super) struct Work {
@@ -50,9 +50,9 @@ impl State {
 
     pub(super) fn cancel_run(&mut self, _: &Request, id: DeploymentId, run: RunId) -> Answer<Run> {
         let agent = self.agents.get_mut(&id)?;
-        agent.runs.get(&run)?;
+        let is_idle = agent.runs.get(&run)?.run.status.is_terminal();
         agent.cancel(&run, &mut self.fresh);
-        Ok(agent.runs.get(&run)?.run.clone().into())
+        Ok(Reply { is_idle, ..Reply::new(agent.runs.get(&run)?.run.clone()) })
     }
 }
 
@@ -135,6 +135,13 @@ impl Agent {
         let Ok(work) = self.runs.get_mut(run) else { return };
         let (thread, now) = (work.run.thread_id.clone(), fresh.now());
         match step {
+            Step::Say(text) => {
+                let text = work.filled(&text);
+                work.text.push_str(&text);
+                for word in words(&text) {
+                    self.tell(EventPayload::Token(Token::new(run.clone(), word).thread_id(thread.clone())));
+                }
+            }
             Step::Token(text) => {
                 let delta = work.filled(&text);
                 work.text.push_str(&delta);
@@ -165,8 +172,9 @@ impl Agent {
                 }
             }
             Step::Remember(text) => {
-                if features.memory {
-                    let text = work.filled(&text);
+                let text = work.filled(&text);
+                let is_known = self.memories.iter().any(|memory| memory.content == text);
+                if features.memory && !is_known {
                     let id: MemoryId = fresh.id(MemoryId::PREFIX);
                     self.memories.add(Memory::new(id, text, MemorySource::Agent, now));
                 }
@@ -250,5 +258,30 @@ impl Work {
         };
         let text = json.get().replace("{{message}}", &escaped(&self.message));
         RawJson::parse(&text.replace("{{answer}}", &escaped(&self.answer))).unwrap_or_else(|_| json.clone())
+    }
+}
+
+/// The words of a text, each with the white space before it; what is left at the end belongs to the last one.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let begin = rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len());
+        let end = rest[begin..].find(char::is_whitespace).map_or(rest.len(), |length| begin + length);
+        let is_last = rest[end..].trim_start().is_empty();
+        let (word, after) = if is_last { (rest, "") } else { rest.split_at(end) };
+        rest = after;
+        (!word.is_empty()).then_some(word)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn words_are_the_whole_text() {
+        for (text, expected) in [("", &[][..]), ("Hi", &["Hi"]), (" a  b\n", &[" a", "  b\n"])] {
+            assert_eq!(words(text).collect::<Vec<_>>(), expected);
+        }
     }
 }

@@ -25,6 +25,7 @@ pub struct Script(pub(super) VecDeque<Step>);
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
+    Say(String),
     Token(String),
     Tool { name: String, arguments: RawJson, result: RawJson },
     Ask(String),
@@ -44,10 +45,8 @@ impl Script {
 
     /// Says a text: one `token` event a word.
     #[must_use]
-    pub fn say(mut self, text: impl AsRef<str>) -> Self {
-        let words = text.as_ref().split_inclusive(' ');
-        self.0.extend(words.map(|word| Step::Token(word.to_owned())));
-        self
+    pub fn say(self, text: impl Into<String>) -> Self {
+        self.step(Step::Say(text.into()))
     }
 
     /// Says a text as one `token` event.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use prism_types::{DeletedSnapshot, ListPage, Page, Snapshot, SnapshotId, Timestamp};
+use prism_types::{DeletedSnapshot, ListPage, Page, Runtime, SandboxType, Snapshot, SnapshotId, Timestamp};
 
 use super::{
     collection::Item,
@@ -23,7 +23,10 @@ impl Kept {
         let Agent { deployment, spec, files, .. } = agent;
         let times = (now, Timestamp::from_millis(now.as_millis() + KEPT_FOR));
         let (customer, name) = (deployment.customer_id, deployment.name);
-        let snapshot = Snapshot::new(id, deployment.deployment_id, customer, name, spec.sandbox.kind, times);
+        // Whatever was asked for, a scripted agent has no other sandbox.
+        let is_scripted = deployment.runtime == Runtime::Scripted;
+        let sandbox = if is_scripted { SandboxType::Memory } else { spec.sandbox.kind };
+        let snapshot = Snapshot::new(id, deployment.deployment_id, customer, name, sandbox, times);
         Self { snapshot, files }
     }
 }

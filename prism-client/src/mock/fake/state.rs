@@ -18,6 +18,7 @@ use super::{
     Script, Shared,
     automations::Timetable,
     collection::{Collection, Item},
+    dreams::Dreaming,
     gate::Gate,
     runs::Work,
     snapshots::Kept,
@@ -84,7 +85,7 @@ impl State {
             }
             agent.play(&mut self.fresh);
             agent.close_expired(&mut self.fresh);
-            agent.settle_dreams(&self.fresh);
+            agent.settle_dreams(&mut self.fresh);
         }
         self.tell_webhooks();
     }
@@ -157,7 +158,7 @@ pub(super) struct Agent {
     pub(super) runs: Collection<Work>,
     pub(super) approvals: Collection<Approval>,
     pub(super) memories: Collection<Memory>,
-    pub(super) dreams: Collection<Dream>,
+    pub(super) dreams: Collection<Dreaming>,
     pub(super) automations: Collection<Timetable>,
     pub(super) skills: Vec<SkillDetails>,
     /// Tools that are switched off, by origin and name.
@@ -258,7 +259,6 @@ items! {
     Thread "Thread" thread_id;
     Approval "Approval" approval_id;
     Memory "Memory" memory_id;
-    Dream "Dream" dream_id;
     AuditEntry "Audit entry" entry_id;
     AutomationRun "Automation run" automation_run_id;
     WebhookDelivery "Delivery" delivery_id;

@@ -62,10 +62,7 @@ impl State {
         let agent = self.agents.get_mut(&id)?;
         agent.threads.get(&thread)?;
         if thread == agent.deployment.thread_id {
-            return Err(Refusal::invalid(
-                "thread_id",
-                "must not be the default thread, which cannot be deleted",
-            ));
+            return Err(Refusal::bad("The default thread cannot be deleted"));
         }
         if let Some(run) = agent.unfinished(&thread).map(|work| work.run.run_id.clone()) {
             agent.cancel(&run, &mut self.fresh);

@@ -5,7 +5,8 @@ use prism_types::{DeploymentId, Tool, ToolList, UpdateTool};
 use super::state::{Agent, State};
 use crate::mock::{Answer, Refusal, Request, query::ToolOrigin};
 
-const BUILTIN: &str = "builtin";
+/// The origin of the agent's own tools.
+pub(super) const BUILTIN: &str = "builtin";
 const BUILTIN_TOOLS: [(&str, &str); 7] = [
     ("shell", "Runs commands"),
     ("read_file", "Reads files"),

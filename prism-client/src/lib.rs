@@ -132,6 +132,7 @@
 //!   place of ids), `otel.kind`, `otel.status_code`, `http.request.method`, `url.template`, `http.response.status_code`,
 //!   `http.request.resend_count`, `error.type`, `prism.request_id`, `attempt`, `failures` and `pause_ms`, and no others.
 //! * `webhooks`: the module `webhooks`, which verifies what a webhook is sent.
+//! * `mock`: the module `mock`, servers in memory for the tests of your own code.
 //! * `blocking`: the module `blocking`, for programs without `async`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

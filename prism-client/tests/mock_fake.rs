@@ -1,6 +1,7 @@
 //! The server in memory: scripts, failures, time, and what the client makes of them.
 
 #![cfg(feature = "mock")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::time::Duration;
 

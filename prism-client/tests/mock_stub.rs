@@ -1,6 +1,7 @@
 //! Stubs: what they answer, what they are asked, and that every call of the client reaches its method.
 
 #![cfg(feature = "mock")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{
     collections::BTreeSet,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use prism_client::{Client, Error, Response, mock::Script, resources::DeploymentHandle};
 use prism_tests::scripted;
 use prism_types::{
-    AnswerApproval, CreateAutomation, CreateDeployment, CreateThread, CreateWebhook, Event, EventPayload,
-    Features, McpServer, Patch, Runtime, SendMessage, Skill, SnapshotStatus, ThreadId, Timestamp,
-    UpdateAutomation, UpdateDeployment, UpdateMcpServer, UpdateMemory, UpdateSkill, UpdateThread, UpdateTool,
-    UpdateWebhook,
+    AnswerApproval, ApprovalPolicy, CreateAutomation, CreateDeployment, CreateThread, CreateWebhook, Event,
+    EventPayload, Features, FeaturesUpdate, McpServer, Patch, RunStatus, Runtime, SendMessage, Skill,
+    SnapshotStatus, ThreadId, Timestamp, UpdateAutomation, UpdateDeployment, UpdateMcpServer, UpdateMemory,
+    UpdateSkill, UpdateThread, UpdateTool, UpdateWebhook,
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -53,6 +53,7 @@ pub(super) async fn make(client: &Client, quiet: &Client, record: &Record) {
     of.threads_and_runs(&agent).await;
     of.files(&agent).await;
     of.skills_tools_and_servers(&agent).await;
+    of.settings().await;
     of.memories_and_dreams().await;
     of.automations().await;
     of.webhooks().await;
@@ -133,12 +134,20 @@ impl Both<'_> {
         fails(agent.messages().send("").await);
         let unknown: ThreadId = "thr_none".parse().unwrap();
         fails(agent.messages().send(SendMessage::new("Hi").thread_id(unknown)).await);
+        let begin = agent.events().stream().open().await.unwrap().last_event_id().unwrap().clone();
         self.say(agent, "ask me").await;
         let approvals = agent.approvals();
         let pending = approvals.list().pending(true).await.unwrap();
         let id = pending.data[0].approval_id.clone();
         approvals.get(&id).await.unwrap();
         self.say(agent, "yes").await;
+        let default = self.quiet.deployment(agent.id()).get().await.unwrap().thread_id.clone();
+        let mut again = agent.events().stream().after(begin).thread(default).open().await.unwrap();
+        let mut told = Vec::new();
+        while !told.iter().any(is_completed) {
+            told.push(timeout(DEADLINE, again.next()).await.expect("an event comes").unwrap().unwrap());
+        }
+        self.record.events(&told);
         approvals.list().await.unwrap();
         fails(approvals.answer(&id, AnswerApproval::allow()).await);
         fails(approvals.get(&"apr_none".parse().unwrap()).await);
@@ -257,6 +266,34 @@ impl Both<'_> {
         fails(servers.get("ads").await);
         fails(servers.update("ads", UpdateMcpServer::new()).await);
         fails(servers.remove("ads").await);
+    }
+
+    /// What features and lists of a deployment change.
+    async fn settings(&self) {
+        let mut request = Self::request(ASKING);
+        request.features = Features::default().steering(false).memory(false).automations(false);
+        let agent = self.ready(request).await;
+        self.say(&agent, "ask nobody").await;
+        fails(agent.dreams().start().await);
+        agent.memories().create("They like tea").await.unwrap();
+        let automation =
+            agent.automations().create(CreateAutomation::new("A", "@daily", "Do it.")).await.unwrap();
+        fails(agent.automations().trigger(&automation.automation_id).await);
+        let features = FeaturesUpdate::default().automations(true).filesystem_webhooks(true);
+        let change = UpdateDeployment::new()
+            .system_prompt(scripted(PLAIN))
+            .features(features)
+            .skills([Skill::inline("notes", SKILL), Skill::file("out", "out.md")])
+            .mcp_servers([McpServer::new("ads", "https://ads.invalid/mcp")])
+            .approvals(ApprovalPolicy::new(["shell", "*_file"]));
+        agent.update(change).await.unwrap();
+        fails(agent.update(UpdateDeployment::new().name("")).await);
+        agent.tools().update("read_file", UpdateTool::new(true)).await.unwrap();
+        agent.mcp_servers().list().await.unwrap();
+        self.say(&agent, "plain").await;
+        agent.skills().list().await.unwrap();
+        agent.update(UpdateDeployment::new().skills([])).await.unwrap();
+        agent.skills().list().await.unwrap();
     }
 
     async fn memories_and_dreams(&self) {
@@ -389,6 +426,10 @@ impl Both<'_> {
         fails(snapshots.get(&id).await);
         fails(snapshots.delete(&id).await);
     }
+}
+
+fn is_completed(event: &Event) -> bool {
+    matches!(&event.payload, EventPayload::RunStatus(change) if change.status == RunStatus::Completed)
 }
 
 /// Waits for something.

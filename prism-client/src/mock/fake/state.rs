@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use prism_types::{
     Approval, ApprovalStatus, AuditEntry, CreateDeployment, Deployment, DeploymentId, DeploymentStatus,
-    Dream, Event, EventId, EventPayload, Failure, Memory, RunId, RunStatus, SkillDetails, Thread, Timestamp,
+    Event, EventId, EventPayload, Failure, Memory, RunId, RunStatus, SkillDetails, Thread, Timestamp,
 };
 use tokio::time::Instant;
 

@@ -14,7 +14,7 @@ use prism_client::{
     types::{
         AnswerApproval, ApprovalPolicy, ApprovalStatus, CreateDeployment, CreateWebhook, EventId,
         EventPayload, Features, FileChange, FilesystemChanged, MessageRole, RunStatus, SendMessage,
-        ThreadStatus, Timestamp, WebhookDeliveryStatus,
+        ThreadStatus, Timestamp, UpdateDeployment, WebhookDeliveryStatus,
     },
 };
 use proptest::prelude::*;
@@ -122,8 +122,13 @@ async fn deployments_become_ready_as_the_test_has_it() {
 
     fake.never_ready("runtime_unavailable", "No agent");
     let created = client.deployments().create(request()).await.unwrap();
-    let error = client.deployment(&created.deployment_id).wait_until_ready().await.unwrap_err();
+    let agent = client.deployment(&created.deployment_id);
+    let error = agent.wait_until_ready().await.unwrap_err();
     assert_eq!(error.failure().unwrap().code, "runtime_unavailable");
+    // A change tries again.
+    fake.ready_after(Duration::from_secs(1));
+    assert_eq!(agent.update(UpdateDeployment::new()).await.unwrap().status.as_str(), "provisioning");
+    agent.wait_until_ready().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

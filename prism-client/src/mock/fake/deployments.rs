@@ -2,9 +2,10 @@
 
 use prism_types::{
     CreateDeployment, DeletedDeployment, Deployment, DeploymentId, DeploymentStatus, DeploymentSummary,
-    ListDeployments, Page, Patch, Runtime, Sandbox, SnapshotId, Thread, ThreadId, ThreadStatus,
-    UpdateDeployment,
+    ListDeployments, Page, Patch, Sandbox, SnapshotId, Thread, ThreadId, ThreadStatus, UpdateDeployment,
 };
+
+use tokio::time::Instant;
 
 use super::{
     check,
@@ -62,7 +63,7 @@ impl State {
         };
         let title = Some("Default".to_owned());
         agent.threads.add(Thread::new(thread, id, title, ThreadStatus::Idle, now));
-        self.begin_provisioning(&mut agent);
+        agent.begin_provisioning(self.provisioning.clone(), self.fresh.instant());
         let reply = reply(&agent);
         self.agents.add(agent);
         Ok(reply)
@@ -109,17 +110,15 @@ impl State {
             skills.get_or_insert_with(Vec::new).push(self.read_skill(skill)?);
         }
         let skills = skills.or_else(|| request.skills.as_ref().map(|_| Vec::new()));
-        let provisioning = self.agents.get(&id)?.deployment.status == DeploymentStatus::Error;
+        let (provisioning, now) = (self.provisioning.clone(), self.fresh.instant());
         let agent = self.agents.get_mut(&id)?;
         agent.skills = skills.unwrap_or_else(|| std::mem::take(&mut agent.skills));
         change(agent, request);
         agent.revision += 1;
-        if provisioning {
-            let mut agent = self.agents.remove(&id)?;
-            self.begin_provisioning(&mut agent);
-            self.agents.add(agent);
+        if agent.deployment.status == DeploymentStatus::Error {
+            agent.begin_provisioning(provisioning, now);
         }
-        Ok(reply(self.agents.get(&id)?))
+        Ok(reply(agent))
     }
 
     pub(super) fn delete_deployment(
@@ -138,16 +137,18 @@ impl State {
         });
         Ok(DeletedDeployment::new(id).snapshot_id(kept).into())
     }
+}
 
-    fn begin_provisioning(&mut self, agent: &mut Agent) {
-        agent.deployment.status = DeploymentStatus::Provisioning;
-        agent.deployment.error = None;
-        match self.provisioning.clone() {
-            Provisioning::After(delay) => agent.readiness = Readiness::At(self.fresh.instant() + delay),
-            Provisioning::AfterReads(reads) => agent.readiness = Readiness::AfterReads(reads),
+impl Agent {
+    fn begin_provisioning(&mut self, provisioning: Provisioning, now: Instant) {
+        self.deployment.status = DeploymentStatus::Provisioning;
+        self.deployment.error = None;
+        match provisioning {
+            Provisioning::After(delay) => self.readiness = Readiness::At(now + delay),
+            Provisioning::AfterReads(reads) => self.readiness = Readiness::AfterReads(reads),
             Provisioning::Fails(failure) => {
-                agent.deployment.status = DeploymentStatus::Error;
-                agent.deployment.error = Some(failure);
+                self.deployment.status = DeploymentStatus::Error;
+                self.deployment.error = Some(failure);
             }
         }
     }
@@ -207,6 +208,5 @@ fn etag(agent: &Agent) -> String {
 fn summary(agent: &Agent) -> DeploymentSummary {
     let Deployment { deployment_id, customer_id, name, runtime, status, model, created_at, .. } =
         agent.deployment.clone();
-    let runtime: Runtime = runtime;
     DeploymentSummary::new(deployment_id, customer_id, name, runtime, status, model, created_at)
 }

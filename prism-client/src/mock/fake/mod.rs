@@ -124,6 +124,8 @@ impl FakeServer {
     }
 
     /// Sets what runs do about their messages when there is no [`reply`](Self::reply) for them. Default: repeat it.
+    ///
+    /// The closure is called while the server is locked, so it must not use this server.
     pub fn reply_with<S: Into<Script>>(&self, script: impl Fn(&str) -> S + Send + Sync + 'static) {
         self.change(|state| state.otherwise = Arc::new(move |message| script(message).into()));
     }

@@ -101,7 +101,7 @@ fn plain(field: &str, json: Value) -> Value {
             let is_delivery = fields.contains_key("delivery_id");
             let is_compared = |name: &str| {
                 let is_left_out = LEFT_OUT.iter().any(|(other, _)| *other == name);
-                !is_left_out && !(is_delivery && name == "status")
+                !(is_left_out || is_delivery && name == "status")
             };
             let fields = fields.into_iter().filter(|(name, _)| is_compared(name));
             Value::Object(

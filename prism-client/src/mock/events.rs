@@ -3,7 +3,7 @@
 use std::{fmt, pin::Pin};
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStream, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStream, TryStreamExt, stream};
 use prism_types::{Event, EventId};
 
 use crate::transport::BoxError;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use prism_types::{DeploymentId, Event, EventId, RunId, ThreadId};
 use tokio::{
     sync::watch,

@@ -4,9 +4,13 @@
 //! Nothing more is promised about the suffix: published samples show both random letters (`dep_7xK9s2`)
 //! and readable words (`sec_meta_ads_token`).
 
-use std::{fmt, str::FromStr};
+use std::{fmt, marker::PhantomData, str::FromStr};
 
-use crate::macros::string_on_the_wire;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+mod text;
+
+use text::IdText;
 
 /// Longest suffix of an id, in characters.
 const MAX_SUFFIX: usize = 100;
@@ -25,7 +29,7 @@ macro_rules! ids {
         $(#[$doc])*
         #[doc = concat!("\n\nStarts with `", $prefix, "`.")]
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(IdText);
 
         impl $name {
             #[doc = concat!("What every id of this kind starts with: `", $prefix, "`.")]
@@ -33,12 +37,12 @@ macro_rules! ids {
 
             /// The id as it travels.
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
 
             /// What follows the prefix.
             pub fn suffix(&self) -> &str {
-                &self.0[Self::PREFIX.len()..]
+                &self.as_str()[Self::PREFIX.len()..]
             }
 
             /// The id with this suffix.
@@ -55,10 +59,9 @@ macro_rules! ids {
             type Err = IdError;
 
             fn from_str(text: &str) -> Result<Self, IdError> {
-                if has_form(text, Self::PREFIX) {
-                    Ok(Self(text.into()))
-                } else {
-                    Err(IdError::new(text, stringify!($name), Self::PREFIX))
+                match IdText::parse(text, Self::PREFIX) {
+                    Some(text) => Ok(Self(text)),
+                    None => Err(IdError::new(text, stringify!($name), Self::PREFIX)),
                 }
             }
         }
@@ -87,13 +90,13 @@ macro_rules! ids {
 
         impl PartialEq<str> for $name {
             fn eq(&self, other: &str) -> bool {
-                self.as_str() == other
+                self.0.as_bytes() == other.as_bytes()
             }
         }
 
         impl PartialEq<&str> for $name {
             fn eq(&self, other: &&str) -> bool {
-                self.as_str() == *other
+                self == *other
             }
         }
 
@@ -109,10 +112,31 @@ macro_rules! ids {
             }
         }
 
-        string_on_the_wire!($name, schema: schemars::json_schema!({
-            "type": "string",
-            "pattern": concat!("^", $prefix, "[A-Za-z0-9_-]{1,100}$"),
-        }));
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(IdVisitor(PhantomData))
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "pattern": concat!("^", $prefix, "[A-Za-z0-9_-]{1,100}$"),
+                })
+            }
+        }
     )* };
 }
 
@@ -163,11 +187,19 @@ impl IdError {
     }
 }
 
-fn has_form(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix).is_some_and(|suffix| {
-        (1..=MAX_SUFFIX).contains(&suffix.len())
-            && suffix.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-    })
+/// Reads an id out of whatever text the format lends, without a copy in between.
+struct IdVisitor<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = IdError>> de::Visitor<'_> for IdVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
 }
 
 #[cfg(test)]
@@ -199,7 +231,8 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_no_larger_than_a_string() {
-        assert!(size_of::<DeploymentId>() <= 24);
+    fn an_id_is_as_large_as_a_string_and_its_text() {
+        assert!(size_of::<DeploymentId>() <= 48);
+        assert_eq!(size_of::<Option<DeploymentId>>(), size_of::<DeploymentId>());
     }
 }

@@ -1,0 +1,131 @@
+//! The text of an id, in place while it is short.
+
+use std::{
+    cmp::Ordering,
+    hash::{Hash, Hasher},
+};
+
+use super::MAX_SUFFIX;
+
+/// The longest text that is kept in place, in bytes. The ids that Prism makes have 30 to 46.
+const SHORT: usize = 46;
+
+/// What fills the place behind a short text: a character of ids, so that checks need not stop at its end.
+const FILLER: u8 = b'_';
+
+/// The text of an id. Every event has three ids, and most are read once and dropped: they should not cost an
+/// allocation each.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum IdText {
+    /// Text of at most [`SHORT`] bytes, followed by fillers.
+    Short { length: u8, bytes: [u8; SHORT] },
+    /// Longer text; shorter text never has this form, so that equal texts have equal forms.
+    Long(Box<str>),
+}
+
+impl IdText {
+    /// The text, if it is `prefix` and a suffix of the form of an id.
+    pub(super) fn parse(text: &str, prefix: &str) -> Option<Self> {
+        let suffix = text.strip_prefix(prefix)?;
+        if suffix.is_empty() || suffix.len() > MAX_SUFFIX {
+            return None;
+        }
+        if text.len() > SHORT {
+            return are_allowed(text.as_bytes()).then(|| Self::Long(text.into()));
+        }
+        let mut bytes = [FILLER; SHORT];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        // The length of the place is known to the compiler, which makes this a few instructions.
+        are_allowed(&bytes).then_some(Self::Short { length: text.len() as u8, bytes })
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short { length, bytes } => &bytes[..usize::from(*length)],
+            Self::Long(text) => text.as_bytes(),
+        }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        match self {
+            // What has the form of an id is ASCII.
+            Self::Short { .. } => std::str::from_utf8(self.as_bytes()).unwrap_or_default(),
+            Self::Long(text) => text,
+        }
+    }
+}
+
+impl PartialOrd for IdText {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for IdText {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for IdText {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+/// Whether all characters may be in an id. It looks at every one of them: without an early end the compiler
+/// can look at many at once.
+#[inline]
+fn are_allowed(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |all, &byte| {
+        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        let digit = byte.wrapping_sub(b'0') < 10;
+        all & (letter | digit | (byte == b'_') | (byte == b'-'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::BuildHasher;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> Option<IdText> {
+        IdText::parse(text, "x_")
+    }
+
+    #[test]
+    fn every_byte_is_judged_alike_at_every_place() {
+        for byte in 0_u8..128 {
+            let allowed = byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+            for length in [1, 2, SHORT - 3, SHORT - 2, SHORT - 1, MAX_SUFFIX] {
+                for place in 0..length {
+                    let mut suffix = vec![b'a'; length];
+                    suffix[place] = byte;
+                    let text = format!("x_{}", String::from_utf8(suffix).unwrap());
+                    assert_eq!(parse(&text).is_some(), allowed, "{text:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_long_text_is_allocated() {
+        assert!(matches!(parse(&"x_a".repeat(SHORT)[..SHORT]), Some(IdText::Short { .. })));
+        assert!(matches!(parse(&"x_a".repeat(SHORT)[..=SHORT]), Some(IdText::Long(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn it_orders_and_hashes_as_its_text(a in "x_[A-Za-z0-9_-]{1,60}", b in "x_[A-Za-z0-9_-]{1,60}") {
+            let (left, right) = (parse(&a).unwrap(), parse(&b).unwrap());
+            prop_assert_eq!((left.as_str(), right.as_str()), (&*a, &*b));
+            prop_assert_eq!(left.cmp(&right), a.cmp(&b));
+            prop_assert_eq!(left == right, a == b);
+            let hashes = std::hash::RandomState::new();
+            prop_assert_eq!(hashes.hash_one(&left), hashes.hash_one(left.clone()));
+        }
+    }
+}

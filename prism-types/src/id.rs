@@ -58,6 +58,7 @@ macro_rules! ids {
         impl FromStr for $name {
             type Err = IdError;
 
+            #[inline]
             fn from_str(text: &str) -> Result<Self, IdError> {
                 match IdText::parse(text, Self::PREFIX) {
                     Some(text) => Ok(Self(text)),
@@ -182,6 +183,7 @@ ids! {
 }
 
 impl IdError {
+    #[cold]
     fn new(id: &str, kind: &'static str, prefix: &'static str) -> Self {
         Self { id: id.chars().take(40).collect(), kind, prefix }
     }

@@ -109,7 +109,8 @@ impl<'de> Deserialize<'de> for WebhookMessage {
             let Ping { webhook_id } = data.decode().map_err(serde::de::Error::custom)?;
             WebhookContent::Ping(webhook_id)
         } else if let Ok(Ids { deployment_id, event_id }) = data.decode() {
-            let payload = EventPayload::decode(&kind, data.get()).map_err(serde::de::Error::custom)?;
+            let payload = EventPayload::decode_among(&kind, data.get(), &["deployment_id", "event_id"])
+                .map_err(serde::de::Error::custom)?;
             WebhookContent::Event(WebhookEvent { deployment_id, event: Event::new(event_id, payload) })
         } else {
             WebhookContent::Unknown(data)

@@ -7,8 +7,9 @@ use std::{
 
 use super::MAX_SUFFIX;
 
-/// The longest text that is kept in place, in bytes. The ids that Prism makes have 30 to 46.
-const SHORT: usize = 46;
+/// The longest text that is kept in place, in bytes. The ids that Prism makes have 30 or 31, those of events 31
+/// and as many as their number has digits.
+const SHORT: usize = 40;
 
 /// How many characters are judged in one go: what fits into a register of any machine of today.
 const BLOCK: usize = 16;
@@ -18,10 +19,15 @@ const BLOCK: usize = 16;
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum IdText {
     /// Text of at most [`SHORT`] bytes, followed by zeros.
-    Short { length: u8, bytes: [u8; SHORT] },
+    Short { length: u8, place: Place },
     /// Longer text; shorter text never has this form, so that equal texts have equal forms.
     Long(Box<str>),
 }
+
+/// Aligned, so that moving it is a matter of words and not of odd bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(align(8))]
+pub(super) struct Place([u8; SHORT]);
 
 impl IdText {
     /// The text, if it is `prefix` and a suffix of the form of an id.
@@ -37,14 +43,14 @@ impl IdText {
         if text.len() > SHORT {
             return Some(Self::Long(text.into()));
         }
-        let mut bytes = [0; SHORT];
-        bytes[..text.len()].copy_from_slice(text.as_bytes());
-        Some(Self::Short { length: text.len() as u8, bytes })
+        let mut place = Place([0; SHORT]);
+        place.0[..text.len()].copy_from_slice(text.as_bytes());
+        Some(Self::Short { length: text.len() as u8, place })
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
         match self {
-            Self::Short { length, bytes } => &bytes[..usize::from(*length)],
+            Self::Short { length, place } => &place.0[..usize::from(*length)],
             Self::Long(text) => text.as_bytes(),
         }
     }

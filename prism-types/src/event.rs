@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 pub use self::token::Token;
 use self::{
     fields::read_fields,
+    token::UsualForm,
     unknown_fields::{UnknownFields, unknown_fields},
 };
 use crate::{
@@ -139,9 +140,9 @@ impl EventPayload {
     /// When the name is known and the data does not have its form.
     pub fn decode(event: &str, data: &str) -> Result<Self, EventDecodeError> {
         if event == "token"
-            && let Some(token) = Token::read_usual_form(data)
+            && let Some(form) = UsualForm::read(data)
         {
-            return Ok(Self::Token(token));
+            return Ok(Self::Token(form.into()));
         }
         let mut deserializer = serde_json::Deserializer::from_str(data);
         match Self::decode_known(event, &mut deserializer) {

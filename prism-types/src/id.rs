@@ -55,14 +55,32 @@ macro_rules! ids {
             }
         }
 
+        // Where several ids are read, all are checked before any is kept, so that each is written once, where it
+        // stays: to move text that was just written is slower than to write it.
+        #[allow(dead_code, reason = "not every kind of id is read in haste")]
+        impl $name {
+            /// Whether a text has the form of these ids.
+            pub(crate) fn fits(text: &str) -> bool {
+                IdText::fits(text, Self::PREFIX)
+            }
+
+            /// The id of a text that [fits](Self::fits).
+            #[inline]
+            pub(crate) fn keep(text: &str) -> Self {
+                debug_assert!(Self::fits(text));
+                Self(IdText::keep(text))
+            }
+        }
+
         impl FromStr for $name {
             type Err = IdError;
 
             #[inline]
             fn from_str(text: &str) -> Result<Self, IdError> {
-                match IdText::parse(text, Self::PREFIX) {
-                    Some(text) => Ok(Self(text)),
-                    None => Err(IdError::new(text, stringify!($name), Self::PREFIX)),
+                if Self::fits(text) {
+                    Ok(Self::keep(text))
+                } else {
+                    Err(IdError::new(text, stringify!($name), Self::PREFIX))
                 }
             }
         }

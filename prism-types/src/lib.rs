@@ -45,6 +45,7 @@ mod page;
 mod patch;
 mod raw_json;
 mod run;
+mod scan;
 #[cfg(feature = "schema")]
 pub mod schema;
 mod secret;

@@ -1,12 +1,14 @@
 //! The event that comes most often: a piece of text.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::{
     fields::read_fields,
     unknown_fields::{UnknownFields, unknown_fields},
 };
-use crate::{RunId, ThreadId, macros::setters};
+use crate::{RunId, ThreadId, macros::setters, scan};
 
 /// A piece of the agent's text. The whole text is the concatenation of all pieces of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,23 +32,45 @@ impl Token {
     pub fn new(run_id: RunId, delta: impl Into<String>) -> Self {
         Self { run_id, thread_id: None, delta: delta.into(), unknown: UnknownFields::default() }
     }
+}
 
-    /// Reads the form in which Prism writes tokens, in a fraction of the time that is needed for any form
-    /// that JSON allows. `None` says nothing but that it has another form.
-    pub(super) fn read_usual_form(data: &str) -> Option<Self> {
+/// A token in the form in which Prism writes it. It is found in a fraction of the time that is needed for all
+/// that JSON allows.
+pub(super) struct UsualForm<'a> {
+    run_id: &'a str,
+    thread_id: Option<&'a str>,
+    delta: Cow<'a, str>,
+}
+
+impl<'a> UsualForm<'a> {
+    /// Looks for the form. `None` says nothing but that the data has another one.
+    pub(super) fn read(data: &'a str) -> Option<Self> {
         let (run_id, rest) = split_at_quote(data.strip_prefix(r#"{"run_id":""#)?)?;
         let (thread_id, rest) = match rest.strip_prefix(r#"","thread_id":""#) {
             Some(rest) => split_at_quote(rest).map(|(id, rest)| (Some(id), rest))?,
             None => (None, rest),
         };
-        let delta = rest.strip_prefix(r#"","delta":""#)?.strip_suffix(r#""}"#)?;
-        let plain = is_plain(delta.as_bytes());
-        Some(Self {
-            run_id: run_id.parse().ok()?,
-            thread_id: thread_id.map(str::parse).transpose().ok()?,
-            delta: if plain { delta.to_owned() } else { unescape(rest)? },
+        let delta = rest.strip_prefix(r#"","delta":"#)?.strip_suffix('}')?;
+        let plain = delta.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let delta = match plain.filter(|content| is_plain(content)) {
+            Some(content) => Cow::Borrowed(content),
+            // Also finds out whether there is another field behind it.
+            None => Cow::Owned(serde_json::from_str(delta).ok()?),
+        };
+        let fits = RunId::fits(run_id) && thread_id.is_none_or(ThreadId::fits);
+        fits.then_some(Self { run_id, thread_id, delta })
+    }
+}
+
+impl From<UsualForm<'_>> for Token {
+    #[inline]
+    fn from(form: UsualForm<'_>) -> Self {
+        Self {
+            run_id: RunId::keep(form.run_id),
+            thread_id: form.thread_id.map(ThreadId::keep),
+            delta: form.delta.into_owned(),
             unknown: UnknownFields::default(),
-        })
+        }
     }
 }
 
@@ -55,15 +79,9 @@ fn split_at_quote(text: &str) -> Option<(&str, &str)> {
     memchr::memchr(b'"', text.as_bytes()).and_then(|place| text.split_at_checked(place))
 }
 
-/// Whether a JSON string of this content means what it says. It looks at every byte: without an early end the
-/// compiler can look at many at once.
-fn is_plain(content: &[u8]) -> bool {
-    !content.iter().fold(false, |special, &byte| special | (byte < b' ') | (byte == b'"') | (byte == b'\\'))
-}
-
-/// The last value of an object, if it is a string; `rest` begins with the quote behind the value before it.
-fn unescape(rest: &str) -> Option<String> {
-    serde_json::from_str(rest.strip_prefix(r#"","delta":"#)?.strip_suffix('}')?).ok()
+/// Whether a JSON string of this content means what it says.
+fn is_plain(content: &str) -> bool {
+    scan::all(content.as_bytes(), |byte| (byte >= b' ') & (byte != b'"') & (byte != b'\\'))
 }
 
 setters!(Token {
@@ -86,7 +104,7 @@ mod tests {
         let token = Token::new("run_1".parse().unwrap(), "a \"quoted\" word\n\u{e9}");
         for token in [token.clone(), token.thread_id("thr_1".parse::<ThreadId>().unwrap())] {
             let data = serde_json::to_string(&token).unwrap();
-            assert_eq!(Token::read_usual_form(&data), Some(token));
+            assert_eq!(UsualForm::read(&data).map(Token::from), Some(token));
         }
     }
 
@@ -125,8 +143,8 @@ mod tests {
 
         #[test]
         fn what_is_read_in_the_usual_form_is_what_serde_reads(data in nearly()) {
-            if let Some(token) = Token::read_usual_form(&data) {
-                prop_assert_eq!(serde_json::from_str::<Token>(&data).unwrap(), token);
+            if let Some(form) = UsualForm::read(&data) {
+                prop_assert_eq!(serde_json::from_str::<Token>(&data).unwrap(), Token::from(form));
             }
         }
     }

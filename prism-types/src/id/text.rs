@@ -6,13 +6,11 @@ use std::{
 };
 
 use super::MAX_SUFFIX;
+use crate::scan;
 
 /// The longest text that is kept in place, in bytes. The ids that Prism makes have 30 or 31, those of events 31
 /// and as many as their number has digits.
 const SHORT: usize = 40;
-
-/// How many characters are judged in one go: what fits into a register of any machine of today.
-const BLOCK: usize = 16;
 
 /// The text of an id. Every event has three ids, and most are read once and dropped: they should not cost an
 /// allocation each.
@@ -30,22 +28,23 @@ pub(super) enum IdText {
 pub(super) struct Place([u8; SHORT]);
 
 impl IdText {
-    /// The text, if it is `prefix` and a suffix of the form of an id.
+    /// Whether the text is `prefix` and a suffix of the form of an id.
+    pub(super) fn fits(text: &str, prefix: &str) -> bool {
+        text.len() > prefix.len()
+            && text.len() - prefix.len() <= MAX_SUFFIX
+            && text.starts_with(prefix)
+            && scan::all(text.as_bytes(), is_allowed)
+    }
+
+    /// Keeps a text that [fits](Self::fits).
     #[inline]
-    pub(super) fn parse(text: &str, prefix: &str) -> Option<Self> {
-        let suffix = text.strip_prefix(prefix)?;
-        if suffix.is_empty() || suffix.len() > MAX_SUFFIX {
-            return None;
-        }
-        if !are_allowed(text.as_bytes()) {
-            return None;
-        }
+    pub(super) fn keep(text: &str) -> Self {
         if text.len() > SHORT {
-            return Some(Self::Long(text.into()));
+            return Self::Long(text.into());
         }
         let mut place = Place([0; SHORT]);
         place.0[..text.len()].copy_from_slice(text.as_bytes());
-        Some(Self::Short { length: text.len() as u8, place })
+        Self::Short { length: text.len() as u8, place }
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -82,23 +81,10 @@ impl Hash for IdText {
     }
 }
 
-/// Whether all characters may be in an id. The last block overlaps the one before it, so that all blocks have
-/// a length that the compiler knows.
-fn are_allowed(text: &[u8]) -> bool {
-    let (blocks, rest) = text.as_chunks::<BLOCK>();
-    let last = text.last_chunk::<BLOCK>();
-    blocks.iter().chain(last).all(|block| are_all_allowed(block)) && (last.is_some() || are_all_allowed(rest))
-}
-
-/// It looks at every character: without an early end the compiler can look at many at once.
-#[inline(always)]
-fn are_all_allowed(text: &[u8]) -> bool {
-    let wrong = text.iter().fold(0, |wrong, &byte| {
-        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-        let digit = byte.wrapping_sub(b'0') < 10;
-        wrong | u8::from(!(letter | digit | (byte == b'_') | (byte == b'-')))
-    });
-    wrong == 0
+fn is_allowed(byte: u8) -> bool {
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let digit = byte.wrapping_sub(b'0') < 10;
+    letter | digit | (byte == b'_') | (byte == b'-')
 }
 
 #[cfg(test)]
@@ -110,7 +96,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Option<IdText> {
-        IdText::parse(text, "x_")
+        IdText::fits(text, "x_").then(|| IdText::keep(text))
     }
 
     #[test]

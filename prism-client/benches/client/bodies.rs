@@ -37,7 +37,8 @@ impl Body {
 
     /// Events whose text has `delta` bytes; the rest of an event is 162 bytes.
     fn of(name: &'static str, events: usize, delta: usize, chunk: usize) -> Self {
-        let delta: String = "The quick brown fox jumps over the lazy dog. ".chars().cycle().take(delta).collect();
+        let delta: String =
+            "The quick brown fox jumps over the lazy dog. ".chars().cycle().take(delta).collect();
         let data = format!(
             r#"{{"run_id":"run_01jxk3v9qpf8r2m4t6w8y0a1b2","thread_id":"thr_01jxk3v9qpf8r2m4t6w8y0a1b3","delta":"{delta}"}}"#
         );
@@ -50,7 +51,8 @@ impl Body {
         let expected = Tally { events, data: events * data.len() };
         let body = Bytes::from(body);
         let size = body.len();
-        let chunks = (0..size).step_by(chunk).map(|start| body.slice(start..size.min(start + chunk))).collect();
+        let chunks =
+            (0..size).step_by(chunk).map(|start| body.slice(start..size.min(start + chunk))).collect();
         Self { name, chunks, expected, size }
     }
 }

@@ -68,12 +68,7 @@ async fn turn(call: impl AsyncFn()) -> Turn {
     Turn { wall: median(&walls), cpu }
 }
 
-fn tell(
-    what: &str,
-    ours: impl Iterator<Item = f64>,
-    theirs: impl Iterator<Item = f64>,
-    report: &mut Report,
-) {
+fn tell(what: &str, ours: impl Iterator<Item = f64>, theirs: impl Iterator<Item = f64>, report: &mut Report) {
     let (ours, theirs): (Vec<_>, Vec<_>) = (ours.collect(), theirs.collect());
     let added: Vec<_> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours - theirs).collect();
     report.row(

@@ -68,7 +68,8 @@ pub(crate) fn eventsource_stream(chunks: &[Bytes]) -> Tally {
 
 pub(crate) fn sse_stream(chunks: &[Bytes]) -> Tally {
     at_once(async {
-        let (mut stream, mut tally) = (sse_stream_0_3::SseByteStream::new(arriving(chunks)), Tally::default());
+        let (mut stream, mut tally) =
+            (sse_stream_0_3::SseByteStream::new(arriving(chunks)), Tally::default());
         while let Some(event) = stream.next().await {
             tally.add(black_box(event.unwrap()).data.as_deref().unwrap());
         }

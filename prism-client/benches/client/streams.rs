@@ -22,7 +22,9 @@ const OTHERS: [(&str, Read); 3] = [
 pub(crate) fn decoder(rounds: usize, report: &mut Report) {
     for body in Body::all() {
         let bounds = [
-            Contestant::new("bound: `memchr2` from line end to line end", || decoders::line_ends(&body.chunks)),
+            Contestant::new("bound: `memchr2` from line end to line end", || {
+                decoders::line_ends(&body.chunks)
+            }),
             Contestant::new("bound: `str::from_utf8`", || decoders::utf_8(&body.chunks)),
         ];
         let gigabytes = if body.name.starts_with("200 B") { 2.0 } else { 1.0 };

@@ -27,23 +27,29 @@ pub(crate) fn decoder(rounds: usize, report: &mut Report) {
             }),
             Contestant::new("bound: `str::from_utf8`", || decoders::utf_8(&body.chunks)),
         ];
-        let gigabytes = if body.name.starts_with("200 B") { 2.0 } else { 1.0 };
-        let goals = Goals { gigabytes: Some(gigabytes), ratio: if gigabytes > 1.0 { 2.0 } else { 1.0 } };
+        // Small events are the hard case; with large ones, all that are good come near the same bounds.
+        let goals = match body.name {
+            name if name.starts_with("200 B") => Goals { gigabytes: Some(2.0), ratio: Some(2.0) },
+            name if name.starts_with("4 KB") => Goals { gigabytes: Some(8.0), ratio: None },
+            _ => Goals { gigabytes: Some(1.0), ratio: None },
+        };
         compare(rounds, &body, ("decoder", decoders::prism), bounds, goals, report);
     }
 }
 
 /// From bytes to typed events, beside decoders that leave the JSON to others.
 pub(crate) fn typed(rounds: usize, report: &mut Report) {
-    let goals = Goals { gigabytes: None, ratio: 1.0 };
-    compare(rounds, &Body::tokens(), ("typed events", decoders::prism_typed), [], goals, report);
+    for (body, ratio) in [(Body::tokens(), Some(1.0)), (Body::escaped_tokens(), None)] {
+        let goals = Goals { gigabytes: None, ratio };
+        compare(rounds, &body, ("typed", decoders::prism_typed), [], goals, report);
+    }
 }
 
 struct Goals {
     /// The least throughput in 10⁹ bytes a second.
     gigabytes: Option<f64>,
     /// The least ratio to the fastest of the others.
-    ratio: f64,
+    ratio: Option<f64>,
 }
 
 fn compare<'a>(
@@ -75,8 +81,8 @@ fn compare<'a>(
         let (name, ratios) = (contestant.name, ratios(&times[index], &times[0]));
         let baseline = format!("{name}: {:.2} GB/s", speed(&times[index]));
         let mut row = Row::new("", "").baseline(baseline).ratios(&ratios);
-        if Some(index) == fastest {
-            row = row.goal(format!("ratio ≥ {}", goals.ratio), median(&ratios) >= goals.ratio);
+        if let Some(least) = goals.ratio.filter(|_| Some(index) == fastest) {
+            row = row.goal(format!("ratio ≥ {least}"), median(&ratios) >= least);
         }
         report.row(row);
     }

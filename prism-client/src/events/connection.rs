@@ -39,6 +39,7 @@ pub(super) struct Connection {
 }
 
 /// What a connection brought.
+#[expect(clippy::large_enum_variant, reason = "it is an event nearly always, and handed on at once")]
 pub(super) enum Step {
     /// An event that was not delivered before, or one that cannot be read.
     Event(Result<Event, Error>),

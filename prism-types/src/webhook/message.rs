@@ -29,6 +29,10 @@ pub struct WebhookMessage {
 
 /// What a message tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a message is one of a request, and nearly all tell of an event"
+)]
 #[non_exhaustive]
 pub enum WebhookContent {
     /// Something happened in a deployment.

@@ -50,13 +50,8 @@ impl<'a> UsualForm<'a> {
             Some(rest) => split_at_quote(rest).map(|(id, rest)| (Some(id), rest))?,
             None => (None, rest),
         };
-        let delta = rest.strip_prefix(r#"","delta":"#)?.strip_suffix('}')?;
-        let plain = delta.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        let delta = match plain.filter(|content| is_plain(content)) {
-            Some(content) => Cow::Borrowed(content),
-            // Also finds out whether there is another field behind it.
-            None => Cow::Owned(serde_json::from_str(delta).ok()?),
-        };
+        let content = rest.strip_prefix(r#"","delta":""#)?.strip_suffix(r#""}"#)?;
+        let delta = if is_plain(content) { Cow::Borrowed(content) } else { Cow::Owned(unescape(content)?) };
         let fits = RunId::fits(run_id) && thread_id.is_none_or(ThreadId::fits);
         fits.then_some(Self { run_id, thread_id, delta })
     }
@@ -82,6 +77,33 @@ fn split_at_quote(text: &str) -> Option<(&str, &str)> {
 /// Whether a JSON string of this content means what it says.
 fn is_plain(content: &str) -> bool {
     scan::all(content.as_bytes(), |byte| (byte >= b' ') & (byte != b'"') & (byte != b'\\'))
+}
+
+/// The text of a JSON string with this content, if all its escapes are of one character. `None` also when the
+/// string ends before the content does.
+fn unescape(content: &str) -> Option<String> {
+    let (mut text, mut rest) = (String::with_capacity(content.len()), content);
+    while let Some(place) = memchr::memchr(b'\\', rest.as_bytes()) {
+        let (plain, escape) = rest.split_at_checked(place)?;
+        let character = match escape.as_bytes().get(1)? {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            _ => return None,
+        };
+        if !is_plain(plain) {
+            return None;
+        }
+        text.push_str(plain);
+        text.push(character);
+        rest = escape.get(2..)?;
+    }
+    is_plain(rest).then(|| text + rest)
 }
 
 setters!(Token {
@@ -140,6 +162,16 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn every_text_survives(text in proptest::string::string_regex("([ -~]|[\\x00-\\x1f]|.){0,40}").unwrap()) {
+            let token = Token::new("run_1".parse().unwrap(), text);
+            let data = serde_json::to_string(&token).unwrap();
+            let form = UsualForm::read(&data).map(Token::from);
+            prop_assert!(form.is_some() || data.contains("\\u"), "{}", data);
+            prop_assert_eq!(form.unwrap_or_else(|| token.clone()), token.clone());
+            prop_assert_eq!(serde_json::from_str::<Token>(&data).unwrap(), token);
+        }
 
         #[test]
         fn what_is_read_in_the_usual_form_is_what_serde_reads(data in nearly()) {

@@ -1,8 +1,8 @@
 //! The way that most events take: the whole block lies in the chunk and has one `data` line.
 //!
 //! It knows nothing of what came before, keeps nothing, and gives up at whatever is out of the ordinary; then
-//! the decoder reads the block line by line. A chunk is given up once at most, at its incomplete last block, so
-//! that all stays linear.
+//! the decoder reads the block line by line. It never looks beyond the block, so that a byte is looked at twice
+//! at most.
 
 use memchr::{memchr, memchr2};
 

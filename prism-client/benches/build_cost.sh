@@ -60,7 +60,7 @@ cpu_seconds() {
 
 row() {
     local name=$1 what=$2 packages dev release size
-    packages=$(cd "$place/$name" && cargo tree --quiet --offline --edges normal --prefix none --format '{p}' | sort -u | wc -l)
+    packages=$(cd "$place/$name" && cargo tree --quiet --offline --edges normal --prefix none --no-dedupe --format '{p}' | sort -u | wc -l)
     dev=$(cpu_seconds "$name" dev)
     release=$(cpu_seconds "$name" release)
     size=$(stat -c %s "$place/$name/target/release/$name" | awk '{ printf "%.1f", $1 / 1e6 }')

@@ -52,6 +52,10 @@ image:
 load:
     cargo run --release -p prism-tests --bin load
 
+# What the client costs.
+bench:
+    cargo bench -p prism-client --bench client
+
 # Everything, as the merge check runs it.
 ci:
     bash .ci/run

@@ -1,38 +1,18 @@
 //! The decoder against itself under arbitrary chunkings, and against two other decoders.
 
-use futures::{StreamExt, stream};
-use prism_client::sse::{Decoder, TooLarge};
+mod sse;
+
 use proptest::prelude::*;
+use sse::{
+    cases::{CASES, OTHERS},
+    cut, decode, eventsource_stream, sse_core,
+};
 
-type Events = Vec<(String, String, String)>;
+/// Larger than any body here.
+const LIMIT: usize = 1 << 20;
 
-fn decode<'a>(
-    limit: usize,
-    chunks: impl IntoIterator<Item = &'a [u8]>,
-) -> (Events, Result<String, TooLarge>) {
-    let mut decoder = Decoder::new(limit);
-    let mut events = Vec::new();
-    for chunk in chunks {
-        let mut input = chunk;
-        loop {
-            match decoder.next(&mut input) {
-                Ok(Some(event)) => {
-                    events.push((event.name.into(), event.data.into(), event.last_event_id.into()));
-                }
-                Ok(None) => break,
-                Err(error) => return (events, Err(error)),
-            }
-        }
-    }
-    (events, Ok(decoder.last_event_id().to_owned()))
-}
-
-/// Cuts `body` at places that are taken modulo its length.
-fn cut<'a>(body: &'a [u8], places: &[usize]) -> Vec<&'a [u8]> {
-    let mut places: Vec<usize> = places.iter().map(|place| place % (body.len() + 1)).collect();
-    places.extend([0, body.len()]);
-    places.sort_unstable();
-    places.windows(2).map(|pair| &body[pair[0]..pair[1]]).collect()
+fn places() -> impl Strategy<Value = Vec<usize>> {
+    proptest::collection::vec(any::<usize>(), 0..12)
 }
 
 /// Bytes that are likely to mean something.
@@ -76,54 +56,65 @@ fn plain_body() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
+/// Blocks of the usual form, and some that nearly are: the decoder reads them in two ways.
+fn usual_body() -> impl Strategy<Value = Vec<u8>> {
+    let line = prop_oneof![
+        8 => Just("event: token".to_owned()),
+        8 => "[a-z0-9_]{1,12}".prop_map(|id| format!("id: evt_{id}")),
+        8 => "[ -~\u{e9}\u{1f980}]{0,40}".prop_map(|text| format!("data: {text}")),
+        1 => "(event|id|data|retry|:|:x|data:|id:|id: \0|event:|data:  x|retry: 7|other: 1)",
+    ];
+    let end = prop_oneof![8 => Just("\n"), 1 => Just("\r\n"), 1 => Just("\r")];
+    let block = (proptest::collection::vec(line, 1..5), end);
+    proptest::collection::vec(block, 0..12).prop_map(|blocks| {
+        let lines = blocks.iter().flat_map(|(block, end)| {
+            block.iter().map(String::as_str).chain([""]).flat_map(move |line| [line, *end])
+        });
+        lines.collect::<String>().into_bytes()
+    })
+}
+
 proptest! {
     #[test]
-    fn the_cuts_do_not_matter(body in body(), places in proptest::collection::vec(any::<usize>(), 0..12)) {
-        prop_assert_eq!(decode(1 << 20, cut(&body, &places)), decode(1 << 20, [&body[..]]));
+    fn every_case_holds_in_any_chunks(case in 0..CASES.len(), places in places()) {
+        let case = &CASES[case];
+        let chunks = cut(case.body, &places);
+        prop_assert_eq!(decode(LIMIT, &chunks), case.expected(), "{}", case.name);
+        for (name, other) in OTHERS {
+            if case.wrong(name).is_none() {
+                prop_assert_eq!(other(&chunks), Ok(case.events()), "{}: {}", name, case.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_cuts_do_not_matter(body in body(), places in places()) {
+        prop_assert_eq!(decode(LIMIT, &cut(&body, &places)), decode(LIMIT, &[&body]));
+    }
+
+    #[test]
+    fn the_cuts_of_usual_blocks_do_not_matter(body in usual_body(), places in places()) {
+        let bytes: Vec<_> = body.chunks(1).collect();
+        let expected = decode(LIMIT, &bytes);
+        prop_assert_eq!(decode(LIMIT, &cut(&body, &places)), expected);
     }
 
     #[test]
     fn the_cuts_do_not_matter_for_the_limit(
-        body in body(),
+        body in prop_oneof![body(), usual_body()],
         limit in 0_usize..64,
-        places in proptest::collection::vec(any::<usize>(), 0..12),
+        places in places(),
     ) {
-        prop_assert_eq!(decode(limit, cut(&body, &places)), decode(limit, [&body[..]]));
+        prop_assert_eq!(decode(limit, &cut(&body, &places)), decode(limit, &[&body]));
     }
 
     #[test]
-    fn sse_core_agrees_on_every_body(
-        body in body(),
-        places in proptest::collection::vec(any::<usize>(), 0..12),
-    ) {
-        let mut other = sse_core::SseDecoder::new();
-        let mut events = Vec::new();
-        for chunk in cut(&body, &places) {
-            let mut buffer = bytes::Bytes::copy_from_slice(chunk);
-            while let Some(event) = other.next(&mut buffer) {
-                if let sse_core::SseEvent::Message(message) = event.unwrap() {
-                    let id = message.last_event_id.as_ref().map_or(String::new(), |id| id.to_string());
-                    events.push((message.event.to_string(), message.data.to_string(), id));
-                }
-            }
-        }
-        prop_assert_eq!(decode(1 << 20, [&body[..]]).0, events);
+    fn sse_core_agrees_on_every_body(body in prop_oneof![body(), usual_body()], places in places()) {
+        prop_assert_eq!(sse_core(&cut(&body, &places)), Ok(decode(LIMIT, &[&body]).events));
     }
 
     #[test]
-    fn eventsource_stream_agrees_on_plain_bodies(
-        body in plain_body(),
-        places in proptest::collection::vec(any::<usize>(), 0..12),
-    ) {
-        use eventsource_stream::Eventsource;
-        let chunks: Vec<Result<Vec<u8>, std::io::Error>> =
-            cut(&body, &places).into_iter().map(|chunk| Ok(chunk.to_vec())).collect();
-        let events: Events = futures::executor::block_on(
-            stream::iter(chunks)
-                .eventsource()
-                .map(|event| event.map(|event| (event.event, event.data, event.id)).unwrap())
-                .collect(),
-        );
-        prop_assert_eq!(decode(1 << 20, [&body[..]]).0, events);
+    fn eventsource_stream_agrees_on_plain_bodies(body in plain_body(), places in places()) {
+        prop_assert_eq!(eventsource_stream(&cut(&body, &places)), Ok(decode(LIMIT, &[&body]).events));
     }
 }

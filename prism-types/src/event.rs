@@ -5,11 +5,17 @@
 //! [`EventPayload::to_data`] are that form; `Serialize` and `Deserialize` of [`Event`] are one JSON object
 //! with `id` and `type` beside the payload's fields, for logs and files.
 
+mod token;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use self::token::UsualForm;
 use crate::{
-    ApprovalId, EventId, Failure, RawJson, RunId, RunStatus, ThreadId, macros::setters, open_enum::open_enum,
+    ApprovalId, EventId, Failure, RawJson, RunId, RunStatus, ThreadId, UnknownFields, macros::setters,
+    open_enum::open_enum, unknown_fields::answer,
 };
+
+pub use self::token::Token;
 
 open_enum! {
     /// What happened to a file.
@@ -115,6 +121,12 @@ impl EventPayload {
         with_payload!(self, event => event.thread_id.as_ref(), _unknown => None)
     }
 
+    /// The fields of the payload that the server sent and this version does not know, by name. They are written
+    /// back with the others. Of an unknown event there are none: all of it is [`UnknownEvent::data`].
+    pub fn unknown_fields(&self) -> &UnknownFields {
+        with_payload!(self, event => event.unknown_fields(), _unknown => UnknownFields::none())
+    }
+
     /// Reads the `event` and `data` fields of a server-sent event.
     ///
     /// An event of an unknown name is [`EventPayload::Unknown`] whatever its data is.
@@ -122,22 +134,43 @@ impl EventPayload {
     /// # Errors
     /// When the name is known and the data does not have its form.
     pub fn decode(event: &str, data: &str) -> Result<Self, EventDecodeError> {
-        fn read<'a, T: Deserialize<'a>>(
-            data: &'a str,
-            wrap: fn(T) -> EventPayload,
-        ) -> Result<EventPayload, serde_json::Error> {
-            serde_json::from_str(data).map(wrap)
+        if let Some(form) = UsualForm::read(data).filter(|_| event == "token") {
+            return Ok(Self::Token(form.into()));
         }
-        match event {
-            "token" => read(data, Self::Token),
-            "tool_call" => read(data, Self::ToolCall),
-            "tool_result" => read(data, Self::ToolResult),
-            "steering_request" => read(data, Self::SteeringRequest),
-            "run_status" => read(data, Self::RunStatus),
-            "filesystem" => read(data, Self::Filesystem),
-            name => Ok(Self::Unknown(UnknownEvent { name: name.into(), data: data.into() })),
+        let mut deserializer = serde_json::Deserializer::from_str(data);
+        match Self::decode_known(event, &mut deserializer) {
+            Some(payload) => payload
+                .and_then(|payload| deserializer.end().map(|()| payload))
+                .map_err(|source| EventDecodeError { event: event.to_owned(), source }),
+            None => Ok(Self::Unknown(UnknownEvent { name: event.into(), data: data.into() })),
         }
-        .map_err(|source| EventDecodeError { event: event.to_owned(), source })
+    }
+
+    /// Reads the payload of an event that this version knows from any deserializer, such as one that keeps
+    /// track of the path. `None` when the name is not known; then nothing is read.
+    ///
+    /// # Errors
+    /// When the data does not have the form of the event.
+    pub fn decode_known<'de, D: Deserializer<'de>>(
+        event: &str,
+        deserializer: D,
+    ) -> Option<Result<Self, D::Error>> {
+        Some(match event {
+            "token" => Token::deserialize(deserializer).map(Self::Token),
+            "tool_call" => ToolCalled::deserialize(deserializer).map(Self::ToolCall),
+            "tool_result" => ToolReturned::deserialize(deserializer).map(Self::ToolResult),
+            "steering_request" => SteeringRequested::deserialize(deserializer).map(Self::SteeringRequest),
+            "run_status" => RunStatusChanged::deserialize(deserializer).map(Self::RunStatus),
+            "filesystem" => FilesystemChanged::deserialize(deserializer).map(Self::Filesystem),
+            _ => return None,
+        })
+    }
+
+    /// Reads a payload whose fields lie among others, which are no fields of the payload.
+    pub(crate) fn decode_among(event: &str, data: &str, others: &[&str]) -> Result<Self, EventDecodeError> {
+        let mut payload = Self::decode(event, data)?;
+        with_payload!(&mut payload, event => event.unknown_fields.remove(others), _unknown => ());
+        Ok(payload)
     }
 
     /// The `data` field of a server-sent event.
@@ -149,55 +182,35 @@ impl EventPayload {
     }
 }
 
-/// A piece of the agent's text. The whole text is the concatenation of all pieces of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Token {
-    /// The run.
-    pub run_id: RunId,
-    /// The thread.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread_id: Option<ThreadId>,
-    /// The piece of text.
-    pub delta: String,
-}
-
-impl Token {
-    /// A piece of text of a run.
-    pub fn new(run_id: RunId, delta: impl Into<String>) -> Self {
-        Self { run_id, thread_id: None, delta: delta.into() }
+answer! {
+    /// The agent calls a tool.
+    pub struct ToolCalled {
+        /// The run.
+        pub run_id: RunId,
+        /// The thread.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub thread_id: Option<ThreadId>,
+        /// Ties the call to its result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub tool_call_id: Option<String>,
+        /// The tool's name.
+        pub tool: String,
+        /// The arguments: a JSON object.
+        pub arguments: RawJson,
     }
-}
-
-setters!(Token {
-    /// Sets the thread.
-    thread_id?: ThreadId,
-});
-
-/// The agent calls a tool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct ToolCalled {
-    /// The run.
-    pub run_id: RunId,
-    /// The thread.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread_id: Option<ThreadId>,
-    /// Ties the call to its result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tool_call_id: Option<String>,
-    /// The tool's name.
-    pub tool: String,
-    /// The arguments: a JSON object.
-    pub arguments: RawJson,
 }
 
 impl ToolCalled {
     /// A call of a tool.
     pub fn new(run_id: RunId, tool: impl Into<String>, arguments: RawJson) -> Self {
-        Self { run_id, thread_id: None, tool_call_id: None, tool: tool.into(), arguments }
+        Self {
+            run_id,
+            thread_id: None,
+            tool_call_id: None,
+            tool: tool.into(),
+            arguments,
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
@@ -208,29 +221,35 @@ setters!(ToolCalled {
     tool_call_id?: String,
 });
 
-/// What a tool answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct ToolReturned {
-    /// The run.
-    pub run_id: RunId,
-    /// The thread.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread_id: Option<ThreadId>,
-    /// Ties the result to its call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tool_call_id: Option<String>,
-    /// The tool's name.
-    pub tool: String,
-    /// The result: any JSON value.
-    pub result: RawJson,
+answer! {
+    /// What a tool answered.
+    pub struct ToolReturned {
+        /// The run.
+        pub run_id: RunId,
+        /// The thread.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub thread_id: Option<ThreadId>,
+        /// Ties the result to its call.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub tool_call_id: Option<String>,
+        /// The tool's name.
+        pub tool: String,
+        /// The result: any JSON value.
+        pub result: RawJson,
+    }
 }
 
 impl ToolReturned {
     /// A result of a tool.
     pub fn new(run_id: RunId, tool: impl Into<String>, result: RawJson) -> Self {
-        Self { run_id, thread_id: None, tool_call_id: None, tool: tool.into(), result }
+        Self {
+            run_id,
+            thread_id: None,
+            tool_call_id: None,
+            tool: tool.into(),
+            result,
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
@@ -241,27 +260,32 @@ setters!(ToolReturned {
     tool_call_id?: String,
 });
 
-/// The agent asks a human. The run waits until a message on its thread answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct SteeringRequested {
-    /// The run that waits.
-    pub run_id: RunId,
-    /// The thread to answer on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread_id: Option<ThreadId>,
-    /// The question's own id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval_id: Option<ApprovalId>,
-    /// The question.
-    pub summary: String,
+answer! {
+    /// The agent asks a human. The run waits until a message on its thread answers.
+    pub struct SteeringRequested {
+        /// The run that waits.
+        pub run_id: RunId,
+        /// The thread to answer on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub thread_id: Option<ThreadId>,
+        /// The question's own id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub approval_id: Option<ApprovalId>,
+        /// The question.
+        pub summary: String,
+    }
 }
 
 impl SteeringRequested {
     /// A question.
     pub fn new(run_id: RunId, summary: impl Into<String>) -> Self {
-        Self { run_id, thread_id: None, approval_id: None, summary: summary.into() }
+        Self {
+            run_id,
+            thread_id: None,
+            approval_id: None,
+            summary: summary.into(),
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
@@ -272,27 +296,26 @@ setters!(SteeringRequested {
     approval_id?: ApprovalId,
 });
 
-/// A run changed its status.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct RunStatusChanged {
-    /// The run.
-    pub run_id: RunId,
-    /// The thread.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread_id: Option<ThreadId>,
-    /// The status from now on.
-    pub status: RunStatus,
-    /// Why the status is `error`; absent otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Failure>,
+answer! {
+    /// A run changed its status.
+    pub struct RunStatusChanged {
+        /// The run.
+        pub run_id: RunId,
+        /// The thread.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub thread_id: Option<ThreadId>,
+        /// The status from now on.
+        pub status: RunStatus,
+        /// Why the status is `error`; absent otherwise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error: Option<Failure>,
+    }
 }
 
 impl RunStatusChanged {
     /// A change of status.
     pub fn new(run_id: RunId, status: RunStatus) -> Self {
-        Self { run_id, thread_id: None, status, error: None }
+        Self { run_id, thread_id: None, status, error: None, unknown_fields: UnknownFields::default() }
     }
 }
 
@@ -303,27 +326,32 @@ setters!(RunStatusChanged {
     error: Option<Failure>,
 });
 
-/// A file of the workspace changed. Only sent when `features.filesystem_webhooks` is on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct FilesystemChanged {
-    /// The run that changed it; absent for a change from outside a run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run_id: Option<RunId>,
-    /// The thread of that run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread_id: Option<ThreadId>,
-    /// What happened.
-    pub change: FileChange,
-    /// The path, relative to the root of the workspace.
-    pub path: String,
+answer! {
+    /// A file of the workspace changed. Only sent when `features.filesystem_webhooks` is on.
+    pub struct FilesystemChanged {
+        /// The run that changed it; absent for a change from outside a run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub run_id: Option<RunId>,
+        /// The thread of that run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub thread_id: Option<ThreadId>,
+        /// What happened.
+        pub change: FileChange,
+        /// The path, relative to the root of the workspace.
+        pub path: String,
+    }
 }
 
 impl FilesystemChanged {
     /// A change of a file.
     pub fn new(change: FileChange, path: impl Into<String>) -> Self {
-        Self { run_id: None, thread_id: None, change, path: path.into() }
+        Self {
+            run_id: None,
+            thread_id: None,
+            change,
+            path: path.into(),
+            unknown_fields: UnknownFields::default(),
+        }
     }
 }
 
@@ -353,6 +381,10 @@ impl UnknownEvent {
     }
 }
 
+/// The fields of an event's object that are not the payload's. A payload with an unknown field of such a name
+/// is kept as text in `data`, as an unknown event is.
+const FIELDS_OF_EVENT: [&str; 3] = ["id", "type", "data"];
+
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -369,6 +401,10 @@ impl Serialize for Event {
             data: &'a str,
         }
         let (id, r#type) = (&self.id, self.payload.name());
+        if FIELDS_OF_EVENT.iter().any(|name| self.payload.unknown_fields().get(name).is_some()) {
+            let data = self.payload.to_data().map_err(serde::ser::Error::custom)?;
+            return Opaque { id, r#type, data: &data }.serialize(serializer);
+        }
         with_payload!(&self.payload,
             payload => Known { id, r#type, payload }.serialize(serializer),
             unknown => Opaque { id, r#type, data: &unknown.data }.serialize(serializer))
@@ -385,9 +421,11 @@ impl<'de> Deserialize<'de> for Event {
         }
         let raw = RawJson::deserialize(deserializer)?;
         let Head { id, r#type, data } = raw.decode().map_err(serde::de::Error::custom)?;
-        let data = data.as_deref().unwrap_or_else(|| raw.get());
-        let payload = EventPayload::decode(&r#type, data).map_err(serde::de::Error::custom)?;
-        Ok(Self { id, payload })
+        let payload = match data {
+            Some(data) => EventPayload::decode(&r#type, &data),
+            None => EventPayload::decode_among(&r#type, raw.get(), &FIELDS_OF_EVENT),
+        };
+        Ok(Self { id, payload: payload.map_err(serde::de::Error::custom)? })
     }
 }
 
@@ -415,6 +453,9 @@ impl schemars::JsonSchema for EventPayload {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value};
+
     use super::*;
 
     fn samples() -> Vec<EventPayload> {
@@ -454,6 +495,65 @@ mod tests {
             let text = serde_json::to_string(&event).unwrap();
             assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event, "{text}");
         }
+    }
+
+    /// The data of an event that this version knows, with fields that it does not know.
+    fn with_unknown_fields() -> impl Strategy<Value = (String, Map<String, Value>, String)> {
+        let value = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ];
+        let value = value.prop_recursive(2, 8, 3, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                proptest::collection::btree_map(".{0,4}", inner, 0..3)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        });
+        let name = prop_oneof!["later_[a-z\u{e9}\"]{0,4}", "id|type|data|deployment_id|event_id"];
+        let unknown = proptest::collection::btree_map(name, value, 0..4);
+        (proptest::sample::select(samples()), unknown).prop_map(|(sample, unknown)| {
+            let unknown: Map<String, Value> = unknown.into_iter().collect();
+            let mut fields: Map<String, Value> = serde_json::from_str(&sample.to_data().unwrap()).unwrap();
+            fields.extend(unknown.clone());
+            (sample.name().to_owned(), unknown, Value::Object(fields).to_string())
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn fields_of_tomorrow_survive_both_forms((name, unknown, data) in with_unknown_fields()) {
+            let payload = EventPayload::decode(&name, &data).unwrap();
+            let kept = serde_json::to_value(payload.unknown_fields()).unwrap();
+            prop_assert_eq!(kept, Value::Object(unknown));
+            let told: Value = serde_json::from_str(&payload.to_data().unwrap()).unwrap();
+            prop_assert_eq!(told, serde_json::from_str::<Value>(&data).unwrap());
+            let event = Event::new("evt_1".parse().unwrap(), payload);
+            let text = serde_json::to_string(&event).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+        }
+    }
+
+    #[test]
+    fn a_field_that_comes_twice_is_an_error() {
+        let error =
+            EventPayload::decode("token", r#"{"run_id":"run_1","delta":"a","delta":"b"}"#).unwrap_err();
+        assert!(error.to_string().contains("duplicate field"), "{error}");
+        let twice = r#"{"run_id":"run_1","delta":"a","later":1,"later":2}"#;
+        assert_eq!(
+            EventPayload::decode("token", twice).unwrap().unknown_fields().get("later").unwrap().get(),
+            "2"
+        );
+    }
+
+    #[test]
+    fn what_may_be_absent_may_be_null() {
+        let payload =
+            EventPayload::decode("token", r#"{"run_id":"run_1","thread_id":null,"delta":"a"}"#).unwrap();
+        assert_eq!(payload.thread_id(), None);
+        assert!(EventPayload::decode("token", r#"{"run_id":null,"delta":"a"}"#).is_err());
     }
 
     #[test]

@@ -4,9 +4,13 @@
 //! Nothing more is promised about the suffix: published samples show both random letters (`dep_7xK9s2`)
 //! and readable words (`sec_meta_ads_token`).
 
-use std::{fmt, str::FromStr};
+use std::{fmt, marker::PhantomData, str::FromStr};
 
-use crate::macros::string_on_the_wire;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+mod text;
+
+use text::IdText;
 
 /// Longest suffix of an id, in characters.
 const MAX_SUFFIX: usize = 100;
@@ -25,7 +29,7 @@ macro_rules! ids {
         $(#[$doc])*
         #[doc = concat!("\n\nStarts with `", $prefix, "`.")]
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(IdText);
 
         impl $name {
             #[doc = concat!("What every id of this kind starts with: `", $prefix, "`.")]
@@ -33,12 +37,12 @@ macro_rules! ids {
 
             /// The id as it travels.
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
 
             /// What follows the prefix.
             pub fn suffix(&self) -> &str {
-                &self.0[Self::PREFIX.len()..]
+                &self.as_str()[Self::PREFIX.len()..]
             }
 
             /// The id with this suffix.
@@ -51,12 +55,30 @@ macro_rules! ids {
             }
         }
 
+        // Where several ids are read, all are checked before any is kept, so that each is written once, where it
+        // stays: to move text that was just written is slower than to write it.
+        #[allow(dead_code, reason = "not every kind of id is read in haste")]
+        impl $name {
+            /// Whether a text has the form of these ids.
+            pub(crate) fn fits(text: &str) -> bool {
+                IdText::fits(text, Self::PREFIX)
+            }
+
+            /// The id of a text that [fits](Self::fits).
+            #[inline]
+            pub(crate) fn keep(text: &str) -> Self {
+                debug_assert!(Self::fits(text));
+                Self(IdText::keep(text))
+            }
+        }
+
         impl FromStr for $name {
             type Err = IdError;
 
+            #[inline]
             fn from_str(text: &str) -> Result<Self, IdError> {
-                if has_form(text, Self::PREFIX) {
-                    Ok(Self(text.into()))
+                if Self::fits(text) {
+                    Ok(Self::keep(text))
                 } else {
                     Err(IdError::new(text, stringify!($name), Self::PREFIX))
                 }
@@ -87,13 +109,13 @@ macro_rules! ids {
 
         impl PartialEq<str> for $name {
             fn eq(&self, other: &str) -> bool {
-                self.as_str() == other
+                self.0.as_bytes() == other.as_bytes()
             }
         }
 
         impl PartialEq<&str> for $name {
             fn eq(&self, other: &&str) -> bool {
-                self.as_str() == *other
+                self == *other
             }
         }
 
@@ -109,10 +131,31 @@ macro_rules! ids {
             }
         }
 
-        string_on_the_wire!($name, schema: schemars::json_schema!({
-            "type": "string",
-            "pattern": concat!("^", $prefix, "[A-Za-z0-9_-]{1,100}$"),
-        }));
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(IdVisitor(PhantomData))
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "pattern": concat!("^", $prefix, "[A-Za-z0-9_-]{1,100}$"),
+                })
+            }
+        }
     )* };
 }
 
@@ -158,16 +201,25 @@ ids! {
 }
 
 impl IdError {
+    #[cold]
     fn new(id: &str, kind: &'static str, prefix: &'static str) -> Self {
         Self { id: id.chars().take(40).collect(), kind, prefix }
     }
 }
 
-fn has_form(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix).is_some_and(|suffix| {
-        (1..=MAX_SUFFIX).contains(&suffix.len())
-            && suffix.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-    })
+/// Reads an id out of whatever text the format lends, without a copy in between.
+struct IdVisitor<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = IdError>> de::Visitor<'_> for IdVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
 }
 
 #[cfg(test)]
@@ -199,7 +251,8 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_no_larger_than_a_string() {
-        assert!(size_of::<DeploymentId>() <= 24);
+    fn an_id_is_as_large_as_a_string_and_its_text() {
+        assert!(size_of::<DeploymentId>() <= 48);
+        assert_eq!(size_of::<Option<DeploymentId>>(), size_of::<DeploymentId>());
     }
 }

@@ -50,6 +50,7 @@ mod raw_json;
 #[cfg(doctest)]
 mod required;
 mod run;
+mod scan;
 #[cfg(feature = "schema")]
 pub mod schema;
 mod secret;

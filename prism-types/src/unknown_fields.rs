@@ -52,6 +52,21 @@ impl UnknownFields {
         self.len() == 0
     }
 
+    /// Those of something that has none.
+    pub(crate) fn none() -> &'static Self {
+        static NONE: UnknownFields = UnknownFields(None);
+        &NONE
+    }
+
+    /// Takes out the fields of whatever the answer lay in.
+    pub(crate) fn remove(&mut self, names: &[&str]) {
+        let Some(fields) = &mut self.0 else { return };
+        fields.retain(|name, _| !names.contains(&name.as_str()));
+        if fields.is_empty() {
+            self.0 = None;
+        }
+    }
+
     pub(crate) fn insert(&mut self, name: String, value: RawJson) {
         self.0.get_or_insert_default().insert(name, value);
     }

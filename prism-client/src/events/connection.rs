@@ -7,10 +7,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use prism_types::{Event, EventId, EventPayload};
+use prism_types::{Event, EventDecodeError, EventId, EventPayload};
+use serde_path_to_error::Track;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::position::Position;
+use super::position::{Place, Position};
 use crate::{
     Error,
     backoff::deadline,
@@ -36,6 +37,7 @@ pub(super) struct Connection {
 }
 
 /// What a connection brought.
+#[expect(clippy::large_enum_variant, reason = "it is an event nearly always, and handed on at once")]
 pub(super) enum Step {
     /// An event that was not delivered before, or one that cannot be read.
     Event(Result<Event, Error>),
@@ -108,38 +110,50 @@ impl Connection {
                 self.progress |= position.note(self.decoder.last_event_id());
                 return Ok(None);
             };
-            let noted = position.note(event.last_event_id);
-            let id = event_id(&event, position);
-            if let Ok(id) = &id {
-                if event.has_id && position.is_delivered(id) {
-                    continue;
-                }
-                position.deliver(id);
+            let own = event.last_event_id.parse().ok().map(Place::new);
+            let noted = own.as_ref().is_some_and(|place| position.advance(place));
+            let place = if event.has_id { own } else { own.or_else(|| position.last_place().cloned()) };
+            let Some(place) = place else {
+                self.progress |= noted;
+                let misfit = Misfit::new("an event", "it has no valid id");
+                return Ok(Some(Err(Error::new(Kind::Decode(misfit)))));
+            };
+            if event.has_id && position.is_delivered(&place) {
+                continue;
             }
+            position.deliver(&place);
             self.progress |= noted;
-            return Ok(Some(id.and_then(|id| read(&event, id))));
+            return Ok(Some(read(&event, place.into_id())));
         }
     }
-}
-
-/// The id of an event: its own, or else the last one on any connection.
-fn event_id(event: &sse::Event<'_>, position: &Position) -> Result<EventId, Error> {
-    let id = event.last_event_id.parse().ok();
-    let id = if event.has_id { id } else { id.or_else(|| position.last().cloned()) };
-    id.ok_or_else(|| Error::new(Kind::Decode(Misfit::new("an event", "it has no valid id"))))
 }
 
 fn read(event: &sse::Event<'_>, id: EventId) -> Result<Event, Error> {
     match EventPayload::decode(&event.name, &event.data) {
         Ok(payload) => Ok(Event::new(id, payload)),
-        Err(error) => {
-            // Only known names get here, so that the name quotes nothing of the body.
-            let what = format!("the `{}` event {id}", event.name);
-            let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
-            Err(Error::new(Kind::Decode(match source {
-                Some(source) => Misfit::json(what, None, source),
-                None => Misfit::new(what, "its data does not fit"),
-            })))
-        }
+        Err(error) => Err(misfit(event, &id, &error)),
     }
+}
+
+/// What does not fit and where. Only known names get here, so that the name quotes nothing of the body.
+#[cold]
+fn misfit(event: &sse::Event<'_>, id: &EventId, error: &EventDecodeError) -> Error {
+    let what = format!("the `{}` event {id}", event.name);
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    Error::new(Kind::Decode(match source {
+        Some(source) => Misfit::json(what, path(event, source).as_deref(), source),
+        None => Misfit::new(what, "its data does not fit"),
+    }))
+}
+
+/// Where the data does not fit: it is read again by a reader that keeps count of where it is, which would cost
+/// too much for every event. `None` for what is no JSON, for the path could be words of the text itself.
+fn path(event: &sse::Event<'_>, error: &serde_json::Error) -> Option<String> {
+    if !error.is_data() {
+        return None;
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(&event.data);
+    let mut track = Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
+    EventPayload::decode_known(&event.name, tracked)?.is_err().then(|| track.path().to_string())
 }

@@ -421,6 +421,27 @@ async fn an_event_that_cannot_be_read_is_an_error_and_the_next_one_follows() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_error_says_where_the_data_does_not_fit_and_quotes_nothing() {
+    for (name, data, place) in [
+        ("token", r#"{"run_id":"canary","delta":"x"}"#, Some("at $.run_id:")),
+        ("token", r#"{"canary":{"canary":1},"run_id":"run_1","delta":{"canary":1}}"#, Some("at $.delta:")),
+        ("token", r#"{"run_id":"run_1","delta":"canary","delta":"canary"}"#, Some("at $")),
+        ("token", r#"["canary"]"#, Some("at $:")),
+        ("run_status", r#"{"run_id":"run_1","status":"error","error":{"code":1}}"#, Some("at $.error.code:")),
+        ("token", r#"{"run_id":"run_1","canary":{"canary":1e999}}"#, None),
+        ("token", r#"{"run_id":"run_1","canary":{"canary":canary}}"#, None),
+    ] {
+        let body = body([text(&format!("event: {name}\nid: evt_a_1\ndata: {data}\n\n"))]);
+        let (stream, _) = open([body, Connection::Nothing], Settings::default(), None).await;
+        let error = stream.unwrap().next().await.unwrap().unwrap_err();
+        let told = error.to_string();
+        assert!(error.is_decode() && !format!("{error:?} {told}").contains("canary"), "{told}: {error:?}");
+        assert_eq!(told.contains("at $"), place.is_some(), "{told}");
+        assert!(told.contains(place.unwrap_or_default()), "{told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_that_is_too_large_ends_the_stream() {
     let settings = Settings { max_event_size: 100, ..Settings::default() };
     let large = format!("id: evt_a_2\ndata: {}", "x".repeat(200));

@@ -4,7 +4,10 @@ use std::{borrow::Cow, mem, time::Duration};
 
 use memchr::memchr2;
 
-use super::block::{Block, Data, Line};
+use super::{
+    block::{Block, Data, Line},
+    whole,
+};
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
@@ -88,6 +91,19 @@ impl Decoder {
         &'a mut self,
         input: &mut &'input [u8],
     ) -> Result<Option<Event<'a>>, TooLarge> {
+        if self.is_between_blocks()
+            && let Some(whole) = whole::read(input, self.limit)
+        {
+            *input = &input[whole.length..];
+            if let Some(id) = whole.id {
+                self.last_event_id.clear();
+                self.last_event_id.push_str(id);
+            }
+            let name = if whole.name.is_empty() { "message" } else { whole.name };
+            let has_id = whole.id.is_some();
+            let (name, data) = (Cow::Borrowed(name), Cow::Borrowed(whole.data));
+            return Ok(Some(Event { name, data, last_event_id: &self.last_event_id, has_id }));
+        }
         let Some(place) = self.find(input)? else { return Ok(None) };
         let bytes = match place {
             Place::Chunk(bytes) => bytes,
@@ -116,6 +132,16 @@ impl Decoder {
     /// The reconnection time that the last valid `retry` field asked for.
     pub fn retry(&self) -> Option<Duration> {
         self.retry
+    }
+
+    /// Whether the next byte is the first of a block, and nothing is left of what came before.
+    fn is_between_blocks(&self) -> bool {
+        (self.carry.is_empty() || self.carry_is_spent)
+            && self.block.line == 0
+            && self.block.is_empty()
+            && self.mark.is_none()
+            && !self.after_cr
+            && !self.failed
     }
 
     /// Finds the end of the next block that makes an event. The id of every block on the way takes effect.

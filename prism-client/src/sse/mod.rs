@@ -32,5 +32,6 @@
 
 mod block;
 mod decoder;
+mod whole;
 
 pub use decoder::{Decoder, Event, TooLarge};

@@ -33,6 +33,10 @@ pub struct WebhookMessage {
 
 /// What a message tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a message is one of a request, and nearly all tell of an event"
+)]
 #[non_exhaustive]
 pub enum WebhookContent {
     /// Something happened in a deployment.
@@ -139,7 +143,8 @@ impl<'de> Deserialize<'de> for WebhookMessage {
         let content = if kind == PING {
             WebhookContent::Ping(data.decode().map_err(serde::de::Error::custom)?)
         } else if let Ok(Ids { deployment_id, event_id }) = data.decode() {
-            let payload = EventPayload::decode(&kind, data.get()).map_err(serde::de::Error::custom)?;
+            let payload = EventPayload::decode_among(&kind, data.get(), &["deployment_id", "event_id"])
+                .map_err(serde::de::Error::custom)?;
             WebhookContent::Event(WebhookEvent { deployment_id, event: Event::new(event_id, payload) })
         } else {
             WebhookContent::Unknown(data)

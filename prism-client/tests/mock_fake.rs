@@ -164,7 +164,7 @@ async fn an_answer_that_is_lost_does_not_repeat_the_work() {
         .map(|request| (request.attempt(), request.idempotency_key().unwrap().to_owned(), request.json()))
         .collect();
     let key = sent.idempotency_key().unwrap().to_owned();
-    assert_eq!(keys, [1, 2, 3].map(|attempt| (attempt, key.clone(), json!({"content": "Hi"}))));
+    assert_eq!(keys, [1, 2, 3].map(|attempt| (attempt, key.clone(), Some(json!({"content": "Hi"})))));
 
     let again = agent.messages().send("Hi").idempotency_key(&key).await.unwrap();
     assert!(again.is_replay() && again.run_id == sent.run_id);

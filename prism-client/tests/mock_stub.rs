@@ -181,7 +181,7 @@ struct Flaky {
 impl Stub for Flaky {
     fn send_message(&self, call: &Request, id: DeploymentId, message: SendMessage) -> Answer<MessageReceipt> {
         assert_eq!(call.attempt(), self.attempts.fetch_add(1, Ordering::Relaxed) + 1);
-        assert_eq!((message.content.as_str(), call.json()), ("Hi", json!({"content": "Hi"})));
+        assert_eq!((message.content.as_str(), call.json()), ("Hi", Some(json!({"content": "Hi"}))));
         match call.attempt() {
             1 => Err(Refusal::disconnected()),
             2 => Err(Refusal::of_status(503).retry_after(Duration::from_secs(7))),

@@ -36,7 +36,7 @@
 //!     }
 //! }
 //!
-//! use prism_client::mock::{self, FakeServer, Script};
+//! use prism_client::{mock::{self, FakeServer, Script}, types::SendMessage};
 //!
 //! # /*
 //! #[tokio::test(start_paused = true)]
@@ -49,7 +49,7 @@
 //!     let plan = plan(&mock::client(fake.clone()), "Summer campaign").await.unwrap();
 //!     assert_eq!(plan, "You said: Yes, please.");
 //!     let sent: Vec<_> = fake.requests().into_iter().filter(|request| request.operation() == "send_message").collect();
-//!     assert_eq!(sent[0].json()["content"], "Summer campaign");
+//!     assert_eq!(sent[0].json::<SendMessage>().unwrap().content, "Summer campaign");
 //! }
 //! ```
 //!

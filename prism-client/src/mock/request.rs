@@ -70,9 +70,10 @@ impl Request {
         &self.body
     }
 
-    /// The body as JSON; `null` when there is none, or it is something else.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
+    /// The JSON of the body, as the type of a request or as any other, such as `serde_json::Value`; `None` when there is
+    /// none, or it has another form.
+    pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.body).ok()
     }
 
     /// A value of the path, named as in the table, such as `deployment_id`. What has not the form of an id names nothing.

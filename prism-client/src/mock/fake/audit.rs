@@ -28,7 +28,7 @@ impl State {
             (_, _, subject) => subject.unwrap_or_default().to_owned(),
         };
         let fields = match call.json() {
-            Value::Object(fields) => fields.into_iter().map(|(name, _)| name).collect(),
+            Some(Value::Object(fields)) => fields.into_iter().map(|(name, _)| name).collect(),
             _ => Vec::new(),
         };
         let (id, now): (AuditEntryId, _) = (self.fresh.id(AuditEntryId::PREFIX), self.fresh.now());

@@ -426,9 +426,9 @@ async fn an_error_says_where_the_data_does_not_fit_and_quotes_nothing() {
         ("token", r#"{"run_id":"canary","delta":"x"}"#, Some("at $.run_id:")),
         ("token", r#"{"canary":{"canary":1},"run_id":"run_1","delta":{"canary":1}}"#, Some("at $.delta:")),
         ("token", r#"{"run_id":"run_1","delta":"canary","delta":"canary"}"#, Some("at $")),
-        ("token", r#"["canary"]"#, Some("at $:")),
+        ("token", r#"["canary"]"#, Some("at $[0]:")),
         ("run_status", r#"{"run_id":"run_1","status":"error","error":{"code":1}}"#, Some("at $.error.code:")),
-        ("token", r#"{"run_id":"run_1","canary":{"canary":1e999}}"#, None),
+        ("token", r#"{"run_id":"run_1","canary":{"canary":1e999}}"#, Some("at $: missing field `delta`")),
         ("token", r#"{"run_id":"run_1","canary":{"canary":canary}}"#, None),
     ] {
         let body = body([text(&format!("event: {name}\nid: evt_a_1\ndata: {data}\n\n"))]);

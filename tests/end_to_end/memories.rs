@@ -100,6 +100,22 @@ async fn an_agent_changes_what_was_made_over_the_api() {
     assert_eq!(all, BTreeSet::from([("They like coffee", "agent"), ("They are two", "api")]));
 }
 
+/// The agent is brought in step after each change, while the next one is made.
+#[tokio::test]
+async fn a_change_over_the_api_is_never_undone_by_bringing_the_agent_in_step() {
+    let server = TestServer::start().await;
+    let deployment = server.client().deployment(&server.deploy(RECALLS).await);
+    let id = deployment.memories().create("number 0").await.unwrap().memory_id.clone();
+    for number in 1..400 {
+        let content = format!("number {number}");
+        deployment.memories().update(&id, &*content).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(deployment.memories().get(&id).await.unwrap().content, content);
+        }
+    }
+    assert_eq!(ask(&deployment, "what?").await, "I know number 399");
+}
+
 #[tokio::test]
 async fn without_the_feature_an_agent_has_no_memory_and_its_memories_are_kept() {
     let server = TestServer::start().await;

@@ -137,8 +137,9 @@ async fn attempt(
     let Remembered::Kept { home, version } = answer(written).await? else { return Ok(false) };
     // What was changed over the API meanwhile comes with the next turn of the loop, or of the sweep.
     for _ in 0..TRIES {
-        let memories = core.store.memories(deployment).await?;
+        // The set first: whatever changes the memories after that changes the set, and the commit fails.
         let Some(set) = core.store.memory_set(deployment).await? else { return Ok(true) };
+        let memories = core.store.memories(deployment).await?;
         let after = merge.after(&memories);
         let in_step = is_in_step(&applied(memories, &after));
         let next = MemorySet { home: Some(home.clone()), in_step, ..set };

@@ -7,7 +7,7 @@ _list:
 check:
     cargo fmt --all --check
     cargo clippy --workspace --exclude prism-client --all-targets --all-features -- -D warnings
-    cargo clippy -p prism-client --all-targets --features mock,webhooks -- -D warnings
+    cargo clippy -p prism-client --all-targets --features blocking,mock,webhooks -- -D warnings
     cargo deny check --hide-inclusion-graph bans licenses sources
 
 # Crates without their default features.
@@ -30,7 +30,7 @@ test-agents:
 # The reference of the crates, in target/doc.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --exclude prism-client --no-deps --all-features
-    RUSTDOCFLAGS="-D warnings" cargo doc -p prism-client --no-deps --features mock,webhooks
+    RUSTDOCFLAGS="-D warnings" cargo doc -p prism-client --no-deps --features blocking,mock,webhooks
 
 # Writes the golden files of docs/schema anew.
 schemas:

@@ -23,6 +23,9 @@
 //! # }
 //! ```
 //!
+//! The [guide] goes on from here, chapter by chapter. Whole programs, one for each resource, are in
+//! `prism-client/examples`.
+//!
 //! # How it is laid out
 //!
 //! * [`Client`] holds the settings and the connections. Clone it freely; one is enough.
@@ -145,6 +148,9 @@ pub mod chat;
 mod client;
 mod error;
 pub mod events;
+// Its samples run against the server of `mock`, so without that feature they are not collected.
+#[cfg(any(not(doctest), feature = "mock"))]
+pub mod guide;
 #[cfg(feature = "mock")]
 pub mod mock;
 mod pages;
@@ -169,3 +175,7 @@ pub use prism_types as types;
 pub use rate_limit::RateLimit;
 pub use response::Response;
 pub use retry::RetryPolicy;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

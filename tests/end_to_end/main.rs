@@ -12,6 +12,7 @@ mod client;
 mod crash;
 mod dreams;
 mod errors;
+mod examples;
 mod fake;
 mod files;
 mod health;

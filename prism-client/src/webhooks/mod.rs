@@ -22,10 +22,10 @@
 //!     if is_known(&received.id) {
 //!         return StatusCode::OK;
 //!     }
-//!     if let WebhookContent::Event(told) = &received.message.content
-//!         && let EventPayload::RunStatus(changed) = &told.event.payload
-//!     {
-//!         println!("{}: {} is {}", told.deployment_id, changed.run_id, changed.status);
+//!     if let WebhookContent::Event(told) = &received.message.content {
+//!         if let EventPayload::RunStatus(changed) = &told.event.payload {
+//!             println!("{}: {} is {}", told.deployment_id, changed.run_id, changed.status);
+//!         }
 //!     }
 //!     // Work that takes longer than some seconds goes into a queue of your own first.
 //!     StatusCode::OK

@@ -4,7 +4,7 @@
 //! Nothing more is promised about the suffix: published samples show both random letters (`dep_7xK9s2`)
 //! and readable words (`sec_meta_ads_token`).
 
-use std::{fmt, marker::PhantomData, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -139,7 +139,27 @@ macro_rules! ids {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_str(IdVisitor(PhantomData))
+                /// Reads the id out of whatever text the format lends, without a copy in between.
+                struct Text;
+
+                impl de::Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a string")
+                    }
+
+                    #[inline]
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
+                        if $name::fits(text) {
+                            Ok($name::keep(text))
+                        } else {
+                            Err(E::custom(IdError::new(text, stringify!($name), $prefix)))
+                        }
+                    }
+                }
+
+                deserializer.deserialize_str(Text)
             }
         }
 
@@ -204,21 +224,6 @@ impl IdError {
     #[cold]
     fn new(id: &str, kind: &'static str, prefix: &'static str) -> Self {
         Self { id: id.chars().take(40).collect(), kind, prefix }
-    }
-}
-
-/// Reads an id out of whatever text the format lends, without a copy in between.
-struct IdVisitor<T>(PhantomData<T>);
-
-impl<T: FromStr<Err = IdError>> de::Visitor<'_> for IdVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        text.parse().map_err(E::custom)
     }
 }
 

@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Reads one page, from where the file says. Returns whether there is more.
 async fn read_a_page(memories: &Memories, place: &Path) -> Result<bool, Box<dyn Error>> {
-    let mut list = memories.list().limit(2_u32);
+    let mut list = memories.list().limit(2);
     if let Ok(kept) = fs::read_to_string(place) {
         list = list.cursor(serde_json::from_str::<Cursor>(&kept)?);
     }

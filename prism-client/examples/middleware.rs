@@ -38,8 +38,8 @@ async fn main() -> Result<(), Error> {
 
     // The layer that is added first sees a request first.
     let client = Client::builder().layer(measured).layer(ready_made).build()?;
-    client.deployments().list().limit(1_u32).await?;
-    client.webhooks().list().limit(1_u32).await?;
+    client.deployments().list().limit(1).await?;
+    client.webhooks().list().limit(1).await?;
     println!("{} requests", count.load(Ordering::Relaxed));
     Ok(())
 }

@@ -37,7 +37,7 @@
 //! # async fn example(client: prism_client::Client) -> Result<(), prism_client::Error> {
 //! use std::time::Duration;
 //!
-//! let list = client.deployments().list().customer_id("cus_123").limit(50_u32);
+//! let list = client.deployments().list().customer_id("cus_123").limit(50);
 //! let page = list.timeout(Duration::from_secs(5)).send().await?;
 //! # Ok(())
 //! # }

@@ -30,7 +30,7 @@ type Sending<T> = Pin<Box<dyn Future<Output = Result<Response<Page<T>>, Error>> 
 ///
 /// ```no_run
 /// # async fn example(client: prism_client::Client) -> Result<(), prism_client::Error> {
-/// let mut pages = client.deployments().list().limit(100_u32).pages();
+/// let mut pages = client.deployments().list().limit(100).pages();
 /// while let Some(page) = pages.next().await.transpose()? {
 ///     println!("{} deployments", page.data.len());
 ///     // Kept in a file, this is where another process goes on: `list().cursor(..)`.

@@ -82,8 +82,8 @@ async fn list_deployments() {
     });
     let server = answering(200, json!({ "data": [row], "next_cursor": "c=2" })).await;
     let deployments = client(&server.uri()).deployments();
-    let call = deployments.list().customer_id("cus a&b").status(DeploymentStatus::Error).limit(5_u32);
-    let page = call.limit(7_u32).cursor("c=1").send().await.unwrap();
+    let call = deployments.list().customer_id("cus a&b").status(DeploymentStatus::Error).limit(5);
+    let page = call.limit(7).cursor("c=1").send().await.unwrap();
     assert_eq!(page.data[0].status.as_str(), "hibernating", "a status of tomorrow is kept");
     assert_eq!(page.next_cursor.as_ref().unwrap().as_str(), "c=2");
     let expected = "GET /v1/deployments?customer_id=cus+a%26b&status=error&limit=7&cursor=c%3D1";
@@ -157,7 +157,7 @@ async fn threads() {
 
     let server = answering(200, json!({ "data": [], "next_cursor": null })).await;
     let threads = client(&server.uri()).deployment(&deployment_id()).threads();
-    assert!(threads.list().limit(3_u32).cursor("x").await.unwrap().next_cursor.is_none());
+    assert!(threads.list().limit(3).cursor("x").await.unwrap().next_cursor.is_none());
     assert_request(&only_request(&server).await, "GET /v1/deployments/dep_7xK9s2/threads?limit=3&cursor=x");
 }
 
@@ -175,7 +175,7 @@ async fn runs() {
 
     let server = answering(200, json!({ "data": [run], "next_cursor": null })).await;
     let runs = client(&server.uri()).deployment(&deployment_id()).runs();
-    assert!(runs.list().limit(1_u32).await.unwrap().data[0].status.is_terminal());
+    assert!(runs.list().limit(1).await.unwrap().data[0].status.is_terminal());
     assert_request(&only_request(&server).await, "GET /v1/deployments/dep_7xK9s2/runs?limit=1");
 }
 
@@ -226,7 +226,7 @@ async fn webhooks() {
     client(&server.uri()).webhooks().delete(&webhook).await.unwrap();
     assert_request(&only_request(&server).await, "DELETE /v1/webhooks/whe_1");
     let server = answering(200, json!({"data": [told], "next_cursor": null})).await;
-    client(&server.uri()).webhooks().list().limit(3_u32).await.unwrap();
+    client(&server.uri()).webhooks().list().limit(3).await.unwrap();
     assert_request(&only_request(&server).await, "GET /v1/webhooks?limit=3");
 
     let told = json!({

@@ -51,7 +51,7 @@ fn number(memory: &Memory) -> u32 {
 async fn items_come_from_all_pages_in_their_order_and_keep_the_filters() {
     let server = server().await;
     let memories = client(&server.uri()).deployment(&deployment_id()).memories();
-    let mut items = memories.list().limit(2_u32).q("tea").items();
+    let mut items = memories.list().limit(2).q("tea").items();
     let mut read = Vec::new();
     while let Some(memory) = items.next().await.transpose().unwrap() {
         read.push(number(&memory));

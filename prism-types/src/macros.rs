@@ -5,6 +5,30 @@
 macro_rules! setters {
     ($type:ident { $($body:tt)* }) => { impl $type { setters!(@ $($body)*); } };
     (@) => {};
+    // A literal number needs no suffix, because numbers are taken as they are.
+    (@ $(#[$doc:meta])* $field:ident : u32, $($rest:tt)*) => { setters!(@exact $(#[$doc])* $field u32, $($rest)*); };
+    (@ $(#[$doc:meta])* $field:ident : u64, $($rest:tt)*) => { setters!(@exact $(#[$doc])* $field u64, $($rest)*); };
+    (@ $(#[$doc:meta])* $field:ident : bool, $($rest:tt)*) => { setters!(@exact $(#[$doc])* $field bool, $($rest)*); };
+    (@ $(#[$doc:meta])* $field:ident ? : u32, $($rest:tt)*) => { setters!(@some $(#[$doc])* $field u32, $($rest)*); };
+    (@ $(#[$doc:meta])* $field:ident ? : bool, $($rest:tt)*) => { setters!(@some $(#[$doc])* $field bool, $($rest)*); };
+    (@exact $(#[$doc:meta])* $field:ident $t:ident, $($rest:tt)*) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $field(mut self, value: $t) -> Self {
+            self.$field = value;
+            self
+        }
+        setters!(@ $($rest)*);
+    };
+    (@some $(#[$doc:meta])* $field:ident $t:ident, $($rest:tt)*) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $field(mut self, value: $t) -> Self {
+            self.$field = Some(value);
+            self
+        }
+        setters!(@ $($rest)*);
+    };
     (@ $(#[$doc:meta])* $field:ident : $t:ty, $($rest:tt)*) => {
         $(#[$doc])*
         #[must_use]

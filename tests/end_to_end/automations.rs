@@ -88,7 +88,7 @@ async fn lists_and_histories_come_in_pages() {
         let request = CreateAutomation::new(format!("Number {number}"), "@daily", "Go.");
         made.push(automations.create(request).await.unwrap().automation_id.clone());
     }
-    let first = automations.list().limit(2_u32).await.unwrap().into_inner();
+    let first = automations.list().limit(2).await.unwrap().into_inner();
     let rest = automations.list().cursor(first.next_cursor.unwrap()).await.unwrap().into_inner();
     assert_eq!(rest.next_cursor, None);
     let listed: Vec<_> =
@@ -101,7 +101,7 @@ async fn lists_and_histories_come_in_pages() {
         completed(&handle, &run).await;
         runs.push(run);
     }
-    let first = automations.runs(&made[0]).limit(2_u32).await.unwrap().into_inner();
+    let first = automations.runs(&made[0]).limit(2).await.unwrap().into_inner();
     let cursor = first.next_cursor.unwrap();
     let rest = automations.runs(&made[0]).cursor(cursor.clone()).await.unwrap().into_inner();
     let told: Vec<_> = first.data.into_iter().chain(rest.data).map(|run| run.run_id.unwrap()).collect();
@@ -125,7 +125,7 @@ async fn a_deployment_has_a_hundred_automations_and_not_one_more() {
     let refused = server.http().post(&path, &serde_json::to_value(request()).unwrap()).await;
     assert_eq!((refused.status, refused.code()), (409, "conflict"));
     assert!(refused.message().contains("Delete one first"), "{}", refused.message());
-    let one = automations.list().limit(1_u32).await.unwrap().data[0].automation_id.clone();
+    let one = automations.list().limit(1).await.unwrap().data[0].automation_id.clone();
     automations.delete(&one).await.unwrap();
     automations.create(request()).await.unwrap();
 }

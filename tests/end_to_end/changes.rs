@@ -418,7 +418,7 @@ async fn the_audit_log_has_pages_and_needs_its_scope() {
     }
     let (client, mut cursor, mut seen) = (server.client(), None, Vec::new());
     loop {
-        let mut call = client.audit_log().list().limit(2_u32);
+        let mut call = client.audit_log().list().limit(2);
         if let Some(cursor) = cursor {
             call = call.cursor(cursor);
         }

@@ -73,7 +73,7 @@ async fn a_question_ends_a_turn_and_the_answer_begins_the_next() {
     let Some(Outcome::Asks(question)) = turn.outcome() else { panic!("{:?}", turn.outcome()) };
     assert_eq!(question.summary, "Publish?");
 
-    let mut answered = agent.chat(SendMessage::new("yes").thread_id(turn.thread_id().clone())).await.unwrap();
+    let mut answered = turn.answer("yes").await.unwrap();
     assert_eq!(answered.run_id(), turn.run_id(), "the run goes on");
     assert_eq!(text(&read(&mut answered).await.unwrap()), "You said yes.");
     assert_eq!(answered.outcome(), Some(&Outcome::Completed));

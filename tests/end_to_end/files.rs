@@ -405,7 +405,7 @@ async fn a_large_directory_is_listed_in_pages() {
     let rest = files.list("").cursor(first.next_cursor.unwrap()).await.unwrap().into_inner();
     let names: Vec<_> = rest.entries.iter().map(|entry| entry.name.as_str()).collect();
     assert_eq!((names, rest.next_cursor), (vec!["f10000"], None));
-    let page = files.list("").limit(3_u32).await.unwrap().into_inner();
+    let page = files.list("").limit(3).await.unwrap().into_inner();
     assert_eq!((page.entries.len(), page.next_cursor.is_some()), (3, true));
 }
 

@@ -38,7 +38,7 @@ async fn until(mut holds: impl AsyncFnMut() -> bool) {
 }
 
 async fn memories(deployment: &DeploymentHandle) -> Vec<Memory> {
-    deployment.memories().list().limit(100_u32).await.unwrap().into_inner().data
+    deployment.memories().list().limit(100).await.unwrap().into_inner().data
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn a_list_has_pages_and_words() {
     let mut read = Vec::new();
     let mut cursor: Option<prism_types::Cursor> = None;
     loop {
-        let mut call = deployment.memories().list().limit(2_u32).q("äpfel fact");
+        let mut call = deployment.memories().list().limit(2).q("äpfel fact");
         if let Some(cursor) = cursor.take() {
             call = call.cursor(cursor);
         }

@@ -226,14 +226,14 @@ async fn lists_are_newest_first_whole_and_filtered() {
     }
     made.reverse();
     let mut listed = Vec::new();
-    let mut page = client.deployments().list().limit(10_u32).await.unwrap().into_inner();
+    let mut page = client.deployments().list().limit(10).await.unwrap().into_inner();
     loop {
         listed.extend(page.data.iter().map(|deployment| deployment.deployment_id.clone()));
         let Some(cursor) = page.next_cursor else { break };
-        page = client.deployments().list().limit(10_u32).cursor(cursor).await.unwrap().into_inner();
+        page = client.deployments().list().limit(10).cursor(cursor).await.unwrap().into_inner();
     }
     assert_eq!(listed, made);
-    let odd = client.deployments().list().customer_id("cus_1").limit(100_u32).await.unwrap();
+    let odd = client.deployments().list().customer_id("cus_1").limit(100).await.unwrap();
     assert_eq!(odd.data.len(), 12);
     let ready = server.http().get("/v1/deployments?status=ready&limit=100").await;
     assert_eq!(ready.body["data"].as_array().unwrap().len(), 25);

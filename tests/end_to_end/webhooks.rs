@@ -88,7 +88,7 @@ async fn create(client: &Client, events: &[&str]) -> (Webhook, Verifier) {
 async fn newest(client: &Client, id: &WebhookId, fits: impl Fn(&WebhookDelivery) -> bool) -> WebhookDelivery {
     let found = async {
         loop {
-            let page = client.webhooks().deliveries(id).limit(1_u32).await.unwrap().into_inner();
+            let page = client.webhooks().deliveries(id).limit(1).await.unwrap().into_inner();
             if let Some(delivery) = page.data.into_iter().next().filter(&fits) {
                 return delivery;
             }
@@ -293,8 +293,8 @@ async fn there_are_fifty_webhooks_at_most_and_a_deleted_one_makes_room() {
     let refused = webhooks.create(request()).await.unwrap_err();
     assert_eq!(refused.status(), Some(409), "{refused}");
     assert!(refused.to_string().contains("50 webhooks, which is the most"), "{refused}");
-    let page = webhooks.list().limit(30_u32).await.unwrap().into_inner();
-    let rest = webhooks.list().cursor(page.next_cursor.unwrap()).limit(30_u32).await.unwrap();
+    let page = webhooks.list().limit(30).await.unwrap().into_inner();
+    let rest = webhooks.list().cursor(page.next_cursor.unwrap()).limit(30).await.unwrap();
     assert_eq!((page.data.len(), rest.data.len(), &rest.next_cursor), (30, 20, &None));
     webhooks.delete(&page.data[0].webhook_id).await.unwrap();
     assert!(webhooks.get(&page.data[0].webhook_id).await.unwrap_err().is_not_found());
@@ -313,7 +313,7 @@ async fn what_is_not_there_or_does_not_fit_is_refused_with_the_rule() {
     for _ in 0..3 {
         client.webhooks().test(&one.webhook_id).await.unwrap();
     }
-    let page = client.webhooks().deliveries(&one.webhook_id).limit(2_u32).await.unwrap().into_inner();
+    let page = client.webhooks().deliveries(&one.webhook_id).limit(2).await.unwrap().into_inner();
     let cursor = page.next_cursor.unwrap();
     let rest = client.webhooks().deliveries(&one.webhook_id).cursor(cursor.clone()).await.unwrap();
     assert_eq!((page.data.len(), rest.data.len()), (2, 1));

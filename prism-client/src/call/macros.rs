@@ -62,18 +62,21 @@ macro_rules! calls {
     )+ };
 }
 
-/// Declares setters of query parameters.
+/// Declares setters of query parameters. A literal number needs no suffix, because numbers are taken as they are.
 macro_rules! query_setters {
-    ($name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)+ }) => {
+    ($name:ident { $($(#[$doc:meta])* $field:ident: $type:tt,)+ }) => {
         impl $name { $(
             $(#[$doc])*
-            pub fn $field(mut self, value: impl Into<$type>) -> Self {
+            pub fn $field(mut self, value: query_setters!(@ $type)) -> Self {
                 let value: $type = value.into();
                 self.call.set_query(stringify!($field), value);
                 self
             }
         )+ }
     };
+    (@ u32) => { u32 };
+    (@ bool) => { bool };
+    (@ $type:tt) => { impl Into<$type> };
 }
 
 /// Declares the streams of calls that list, and how each part of the list is answered.

@@ -18,8 +18,10 @@
 //! }
 //! match turn.outcome() {
 //!     Some(Outcome::Completed) => {}
-//!     // Whatever is said next on the thread is the answer.
-//!     Some(Outcome::Asks(question)) => println!("The agent asks: {}", question.summary),
+//!     Some(Outcome::Asks(question)) => {
+//!         println!("The agent asks: {}", question.summary);
+//!         println!("{}", turn.answer("Yes, please.").text().await?);
+//!     }
 //!     Some(Outcome::Failed(failure)) => println!("It failed: {}", failure.message),
 //!     _ => {}
 //! }
@@ -30,11 +32,11 @@
 mod reply;
 mod turn;
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use prism_types::{EventId, RunId, SendMessage, ThreadTarget};
 
-use crate::{Error, resources::DeploymentHandle};
+use crate::{Error, RetryPolicy, resources::DeploymentHandle};
 
 pub use reply::{Reply, ToolUse};
 pub use turn::{Outcome, Part, Turn};
@@ -48,16 +50,31 @@ pub struct ChatCall {
     deployment: DeploymentHandle,
     message: SendMessage,
     idempotency_key: Option<String>,
+    timeout: Option<Duration>,
+    retry_policy: Option<RetryPolicy>,
 }
 
 impl ChatCall {
     pub(crate) fn new(deployment: DeploymentHandle, message: SendMessage) -> Self {
-        Self { deployment, message, idempotency_key: None }
+        Self { deployment, message, idempotency_key: None, timeout: None, retry_policy: None }
     }
 
     /// Names the message, as [`idempotency_key`](crate::resources::SendMessageCall::idempotency_key) of sending one does.
-    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
-        self.idempotency_key = Some(key.into());
+    pub fn idempotency_key(mut self, key: &str) -> Self {
+        self.idempotency_key = Some(key.to_owned());
+        self
+    }
+
+    /// Sets the time limit of opening the stream, and of sending the message. Default: the client's
+    /// [`timeout`](crate::ClientBuilder::timeout). The turn itself has none.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how both are tried again. Default: the client's [`retries`](crate::ClientBuilder::retries).
+    pub fn retries(mut self, policy: RetryPolicy) -> Self {
+        self.retry_policy = Some(policy);
         self
     }
 
@@ -66,19 +83,25 @@ impl ChatCall {
     /// # Errors
     /// As sending a message and opening the stream do: see [`Error`] for what there is to ask it.
     pub async fn send(self) -> Result<Turn, Error> {
-        let Self { deployment, message, idempotency_key } = self;
+        let Self { deployment, message, idempotency_key, timeout, retry_policy } = self;
         let mut open = deployment.events().stream();
         if let Some(ThreadTarget::Existing(thread)) = &message.thread_id {
             open = open.thread(thread.clone());
         }
+        let mut send = deployment.messages().send(message);
+        if let Some(timeout) = timeout {
+            (open, send) = (open.timeout(timeout), send.timeout(timeout));
+        }
+        if let Some(policy) = retry_policy {
+            (open, send) = (open.retries(policy), send.retries(policy));
+        }
         // Before the message is sent, so that nothing is missed of what comes of it.
         let events = open.open().await?;
-        let mut send = deployment.messages().send(message);
         if let Some(key) = &idempotency_key {
             send = send.idempotency_key(key);
         }
         let receipt = send.await?.into_inner();
-        Ok(Turn::new(events, receipt.run_id, receipt.thread_id))
+        Ok(Turn::new(deployment, events, receipt.run_id, receipt.thread_id))
     }
 
     /// Sends the message and waits for all that the agent says.
@@ -144,7 +167,7 @@ impl FollowCall {
         // Before the run is read, so that its end is in the one or in the other.
         let events = open.open().await?;
         let run = deployment.runs().get(&run).await?.into_inner();
-        let turn = Turn::new(events, run.run_id.clone(), run.thread_id.clone());
+        let turn = Turn::new(deployment, events, run.run_id.clone(), run.thread_id.clone());
         Ok(if is_replayed { turn } else { turn.ended_as(run) })
     }
 }

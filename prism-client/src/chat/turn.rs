@@ -8,14 +8,15 @@ use std::{
 
 use futures_util::{Stream, StreamExt, stream::FusedStream};
 use prism_types::{
-    Event, EventPayload, Failure, FilesystemChanged, Run, RunId, RunStatus, RunStatusChanged,
+    Event, EventPayload, Failure, FilesystemChanged, Run, RunId, RunStatus, RunStatusChanged, SendMessage,
     SteeringRequested, ThreadId, ToolCalled, ToolReturned,
 };
 
-use super::Reply;
+use super::{ChatCall, Reply};
 use crate::{
     Error, EventStream,
     error::{Kind, unnamed},
+    resources::DeploymentHandle,
 };
 
 /// What the agent does about a message, as it does it: a stream of [`Part`]s, which ends when the agent is through or asks a
@@ -26,6 +27,7 @@ use crate::{
 /// [`run_id`](Self::run_id) does.
 #[must_use = "a turn does nothing unless it is polled"]
 pub struct Turn {
+    deployment: DeploymentHandle,
     events: EventStream,
     run_id: RunId,
     thread_id: ThreadId,
@@ -66,8 +68,13 @@ pub enum Outcome {
 }
 
 impl Turn {
-    pub(super) fn new(events: EventStream, run_id: RunId, thread_id: ThreadId) -> Self {
-        Self { events, run_id, thread_id, asked: None, outcome: None, is_over: false }
+    pub(super) fn new(
+        deployment: DeploymentHandle,
+        events: EventStream,
+        run_id: RunId,
+        thread_id: ThreadId,
+    ) -> Self {
+        Self { deployment, events, run_id, thread_id, asked: None, outcome: None, is_over: false }
     }
 
     /// The turn of a run that is read now: it is over if the run is.
@@ -98,6 +105,11 @@ impl Turn {
     /// The thread: where to say more.
     pub fn thread_id(&self) -> &ThreadId {
         &self.thread_id
+    }
+
+    /// Says something more on the thread, such as the answer to the question that ended this turn: the next turn.
+    pub fn answer(&self, text: impl Into<String>) -> ChatCall {
+        self.deployment.chat(SendMessage::new(text).thread_id(self.thread_id.clone()))
     }
 
     /// How it ended; `None` until then, and when it ended with an error.

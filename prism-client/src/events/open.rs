@@ -1,6 +1,6 @@
 //! The builder of an event stream.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use prism_types::{DeploymentId, EventId, RunId, ThreadId};
 use reqwest::Method;
@@ -14,9 +14,9 @@ use crate::{Backoff, Client, Error, RetryPolicy, call::Call, retry::tried};
 /// `GET /v1/deployments/{deployment_id}/events`, from [`Events::stream`](super::Events::stream). Needs the
 /// scope `deployments:read`.
 ///
-/// Nothing is sent before [`open`](Self::open).
+/// Nothing is sent before [`open`](Self::open) or `.await`.
 #[derive(Debug, Clone)]
-#[must_use = "nothing is sent before `open`"]
+#[must_use = "nothing is sent before `open` or `.await`"]
 pub struct OpenEventStream {
     call: Call,
     after: Option<EventId>,
@@ -128,5 +128,14 @@ impl OpenEventStream {
         let connect = HttpConnect::new(call, patience);
         let stream = EventStream::open(Box::new(connect), opened, settings, after).await;
         stream.map_err(|error| error.during(&name))
+    }
+}
+
+impl IntoFuture for OpenEventStream {
+    type Output = Result<EventStream, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.open())
     }
 }

@@ -25,7 +25,7 @@ impl AuditLog {
     ///
     /// ```no_run
     /// # async fn example(client: prism_client::Client) -> Result<(), prism_client::Error> {
-    /// for entry in client.audit_log().list().limit(100_u32).await?.into_inner().data {
+    /// for entry in client.audit_log().list().limit(100).await?.into_inner().data {
     ///     println!("{} {} {} {}", entry.created_at, entry.actor, entry.operation, entry.subject);
     /// }
     /// # Ok(())

@@ -53,7 +53,7 @@ impl McpServers {
     }
 
     fn one(&self, method: Method, name: &str) -> Call {
-        let path = "/v1/deployments/{deployment_id}/mcp-servers/{name}";
+        let path = "/v1/deployments/{deployment_id}/mcp-servers/{server_name}";
         Call::new(&self.client, method, path, &[self.deployment.as_str(), name])
     }
 }

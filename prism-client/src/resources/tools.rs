@@ -33,7 +33,7 @@ impl Tools {
     /// # }
     /// ```
     pub fn update(&self, name: &str, request: UpdateTool) -> UpdateToolCall {
-        let path = "/v1/deployments/{deployment_id}/tools/{name}";
+        let path = "/v1/deployments/{deployment_id}/tools/{tool_name}";
         UpdateToolCall {
             call: Call::new(&self.client, Method::PATCH, path, &[self.deployment.as_str(), name])
                 .body(&request),

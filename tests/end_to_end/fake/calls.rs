@@ -120,10 +120,10 @@ impl Both<'_> {
             (request.name, request.customer_id) = (format!("Agent {number}"), "cus_2".into());
             self.ready(request).await;
         }
-        deployments.list().limit(2_u32).items().all().await.unwrap();
+        deployments.list().limit(2).items().all().await.unwrap();
         deployments.list().customer_id("cus_2").await.unwrap();
         deployments.list().customer_id("cus_none").await.unwrap();
-        fails(deployments.list().limit(0_u32).await);
+        fails(deployments.list().limit(0).await);
         fails(deployments.list().cursor("nonsense").await);
         agent.update(UpdateDeployment::new().name("Renamed").model("openai/gpt-5".to_owned())).await.unwrap();
         agent.update(UpdateDeployment::new().model(Patch::Clear)).await.unwrap();
@@ -171,15 +171,15 @@ impl Both<'_> {
         let created = threads.create(CreateThread::default().title("Campaign")).await.unwrap();
         let id = created.thread_id.clone();
         threads.update(&id, UpdateThread::default().title(Patch::Clear)).await.unwrap();
-        threads.list().limit(2_u32).items().all().await.unwrap();
-        fails(threads.list().limit(101_u32).await);
+        threads.list().limit(2).items().all().await.unwrap();
+        fails(threads.list().limit(101).await);
         fails(threads.get(&"thr_none".parse().unwrap()).await);
         fails(threads.delete(&default).await);
         threads.delete(&id).await.unwrap();
         fails(threads.get(&id).await);
 
         let runs = agent.runs();
-        let listed = runs.list().limit(1_u32).items().all().await.unwrap();
+        let listed = runs.list().limit(1).items().all().await.unwrap();
         runs.get(&listed[0].run_id).await.unwrap();
         runs.cancel(&listed[0].run_id).await.unwrap();
         fails(runs.get(&"run_none".parse().unwrap()).await);
@@ -204,7 +204,7 @@ impl Both<'_> {
         fails(files.write("notes/plan.md", "x").if_match(&first).await);
         files.write("notes/drafts/a.md", "a").await.unwrap();
         files.list("").await.unwrap();
-        files.list("notes").limit(1_u32).items().all().await.unwrap();
+        files.list("notes").limit(1).items().all().await.unwrap();
         let read = files.read("notes/plan.md").await.unwrap();
         let tag = read.etag().unwrap().to_owned();
         read.bytes().await.unwrap();
@@ -307,7 +307,7 @@ impl Both<'_> {
         memories.update(&tea, UpdateMemory::new("They like coffee")).await.unwrap();
         fails(memories.update(&tea, "They publish on Tuesdays").await);
         memories.list().q("THEY coff").await.unwrap();
-        memories.list().limit(1_u32).items().all().await.unwrap();
+        memories.list().limit(1).items().all().await.unwrap();
         memories.delete(&tea).await.unwrap();
         fails(memories.get(&tea).await);
         fails(memories.delete(&tea).await);
@@ -336,7 +336,7 @@ impl Both<'_> {
         let unknown: ThreadId = "thr_none".parse().unwrap();
         fails(automations.create(request.thread_id(unknown)).await);
         automations.get(&id).await.unwrap();
-        automations.list().limit(1_u32).items().all().await.unwrap();
+        automations.list().limit(1).items().all().await.unwrap();
         let change = UpdateAutomation::new().name("Weekly").schedule("0 8 * * 1").enabled(false);
         automations.update(&id, change).await.unwrap();
         let run = automations.trigger(&id).await.unwrap().run_id.clone();
@@ -361,7 +361,7 @@ impl Both<'_> {
         fails(webhooks.create(CreateWebhook::new("https://hooks.invalid/a", [""; 0])).await);
         fails(webhooks.create(CreateWebhook::new("nonsense", ["*"])).await);
         webhooks.create(CreateWebhook::new("https://hooks.invalid/b", ["*"]).enabled(false)).await.unwrap();
-        webhooks.list().limit(1_u32).items().all().await.unwrap();
+        webhooks.list().limit(1).items().all().await.unwrap();
         webhooks.get(&id).await.unwrap();
         webhooks.rotate_secret(&id).await.unwrap();
         self.say(&agent, "plain").await;
@@ -399,8 +399,8 @@ impl Both<'_> {
 
     async fn audit(&self, agent: &DeploymentHandle) {
         let log = self.client.audit_log();
-        log.list().deployment_id(agent.id().clone()).limit(100_u32).await.unwrap();
-        fails(log.list().limit(0_u32).await);
+        log.list().deployment_id(agent.id().clone()).limit(100).await.unwrap();
+        fails(log.list().limit(0).await);
     }
 
     async fn ends(&self, agent: &DeploymentHandle) {

@@ -26,7 +26,7 @@ async fn on_thread(agent: &Agent<'_>, message: &str, thread: &prism_types::Threa
 }
 
 async fn contents(agent: &Agent<'_>) -> Vec<(String, MemorySource)> {
-    let all = agent.memories().list().limit(100_u32).await.unwrap().into_inner().data;
+    let all = agent.memories().list().limit(100).await.unwrap().into_inner().data;
     all.into_iter().map(|memory| (memory.content, memory.source)).collect()
 }
 

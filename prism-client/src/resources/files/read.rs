@@ -79,6 +79,13 @@ impl ReadFileCall {
         self
     }
 
+    /// Sets the time limit of each attempt, until the answer begins. Default: the client's
+    /// [`attempt_timeout`](crate::ClientBuilder::attempt_timeout).
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.call.set_attempt_timeout(timeout);
+        self
+    }
+
     /// Sets how this call is tried again. Default: the client's [`retries`](crate::ClientBuilder::retries). When the
     /// connection breaks in the middle, the rest of the same version of the file is asked for, as often as this says
     /// without a byte in between.

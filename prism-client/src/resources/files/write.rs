@@ -66,6 +66,13 @@ impl WriteFileCall {
         self
     }
 
+    /// Sets the time limit of each attempt, from the connection to the end of the answer. Default: the client's
+    /// [`attempt_timeout`](crate::ClientBuilder::attempt_timeout).
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.call.set_attempt_timeout(timeout);
+        self
+    }
+
     /// Sets how this call is tried again. Default: the client's [`retries`](crate::ClientBuilder::retries). Content from a
     /// [stream](FileBody::stream) is sent once.
     pub fn retries(mut self, policy: RetryPolicy) -> Self {

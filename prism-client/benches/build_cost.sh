@@ -2,7 +2,8 @@
 # What a program that reads one list costs to build: with prism-client, with reqwest alone, and with async-openai,
 # the client of another service with the same parts. Prints a Markdown table.
 #
-#     bash prism-client/benches/build_cost.sh
+#     bash prism-client/benches/build_cost.sh             # all three
+#     bash prism-client/benches/build_cost.sh prism bare  # some
 #
 # Every program is built from nothing, in the dev and in the release profile. "CPU" is the user and system time of
 # cargo and all that it starts, which other work on the machine disturbs less than the time on the clock. It takes
@@ -58,20 +59,26 @@ cpu_seconds() {
     awk '{ printf "%.0f", $1 + $2 }' <<<"$times"
 }
 
+declare -A titles=(
+    [prism]="prism-client"
+    [bare]="reqwest with rustls and JSON"
+    [openai]="async-openai, responses and models"
+)
+
 row() {
-    local name=$1 what=$2 packages dev release size
+    local name=$1 packages dev release size
     packages=$(cd "$place/$name" && cargo tree --quiet --offline --edges normal --prefix none --no-dedupe --format '{p}' | sort -u | wc -l)
     dev=$(cpu_seconds "$name" dev)
     release=$(cpu_seconds "$name" release)
     size=$(stat -c %s "$place/$name/target/release/$name" | awk '{ printf "%.1f", $1 / 1e6 }')
-    echo "| $what | $packages | $dev s | $release s | $size MB |"
+    echo "| ${titles[$name]} | $packages | $dev s | $release s | $size MB |"
     rm -rf "$place/$name/target"
 }
 
 program prism "prism-client = { path = \"$root/prism-client\", default-features = false, features = [\"rustls\"] }" '
         let client = prism_client::Client::builder().base_url("http://127.0.0.1:8080").api_key("key").build()?;
         println!("{:?}", client.deployments().list().await?);'
-program bare 'reqwest = { version = "0.13", features = ["json"] }
+program bare 'reqwest = { version = "0.13", default-features = false, features = ["rustls", "json"] }
 serde_json = "1"' '
         let request = reqwest::Client::new().get("http://127.0.0.1:8080/v1/deployments").bearer_auth("key");
         println!("{:?}", request.send().await?.error_for_status()?.json::<serde_json::Value>().await?);'
@@ -80,6 +87,7 @@ program openai 'async-openai = { version = "0.43", features = ["responses", "mod
 
 echo "| program | packages | CPU, dev | CPU, release | release binary, stripped |"
 echo "|---|--:|--:|--:|--:|"
-row prism "prism-client"
-row bare "reqwest with rustls and JSON"
-row openai "async-openai, responses and models"
+[[ $# -gt 0 ]] || set -- prism bare openai
+for name in "$@"; do
+    row "$name"
+done

@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::Arc;
 
-use prism_client::{Backoff, BehaviorVersion, Client, ClientBuilder, RetryPolicy};
+use prism_client::{Backoff, BehaviorVersion, Client, ClientBuilder, RetryPolicy, transport::Body};
 use std::time::Duration;
 use support::{
     KEY, deployment, deployment_id,
@@ -104,6 +104,19 @@ async fn a_certificate_of_ones_own_is_trusted_when_it_is_told() {
         let error = builder(&url).root_certificate(pem).build().unwrap_err();
         assert!(error.is_configuration() && !format!("{error:?}").contains("canary"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_layer_can_send_a_request_elsewhere() {
+    let mut elsewhere = Server::start(vec![answer()]).await;
+    let url = elsewhere.url.clone();
+    let layer = tower::ServiceBuilder::new().map_request(move |mut request: http::Request<Body>| {
+        *request.uri_mut() = format!("{url}/moved{}", request.uri().path()).parse().unwrap();
+        request
+    });
+    let client = builder("http://nowhere.example").no_proxy().layer(layer).build().unwrap();
+    client.deployment(&deployment_id()).get().await.unwrap();
+    assert!(elsewhere.request().await.starts_with("get /moved/v1/deployments/dep_7xk9s2 "));
 }
 
 #[tokio::test]

@@ -52,10 +52,7 @@ async fn a_workspace_moves_from_one_deployment_to_others(server: TestServer) {
 
     // It can be left again, and deleted before its time.
     let again = deleted(&server, &second).await;
-    assert_eq!(
-        server.client().snapshots().list().limit(1).await.unwrap().data,
-        std::slice::from_ref(&again)
-    );
+    assert_eq!(server.client().snapshots().list().limit(1).await.unwrap().data, std::slice::from_ref(&again));
     server.client().snapshots().delete(&snapshot.snapshot_id).await.unwrap();
     for _ in 0..2 {
         let gone = server.client().snapshots().get(&snapshot.snapshot_id).await.unwrap_err();

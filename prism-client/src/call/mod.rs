@@ -25,7 +25,7 @@ use crate::{
     error::Kind,
     retry::{once, tried},
     telemetry::CallSpan,
-    transport::{Attempt, Body, Operation},
+    transport::{Attempt, Body, Operation, Target},
 };
 
 pub(crate) use answer::header;
@@ -295,10 +295,11 @@ impl Call {
             headers.insert(CONTENT_LENGTH, 0.into());
         }
         *request.method_mut() = self.operation.method().clone();
-        *request.uri_mut() = uri;
+        *request.uri_mut() = uri.clone();
         *request.headers_mut() = headers;
         request.extensions_mut().insert(Attempt(self.attempt));
         request.extensions_mut().insert(self.operation);
+        request.extensions_mut().insert(Target { url: self.url, uri });
         Ok(request)
     }
 }

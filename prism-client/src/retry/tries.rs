@@ -27,7 +27,7 @@ pub(crate) async fn once<T>(
     let limit = shorter(call.timeout(), call.attempt_timeout());
     let answer = span.around(within(limit, attempt(call.attempt(1, &span)))).await;
     let tries = Tries { attempts: 1, elapsed: begun.elapsed(), idempotency_key };
-    end(&span, answer, tries, &name)
+    end(&span, answer, tries, || name)
 }
 
 /// Sends a call until it succeeds, or fails in a way that is final, or its time, its attempts or the client's budget are
@@ -59,7 +59,7 @@ where
             (answer, _) => {
                 let idempotency_key = call.idempotency_key();
                 let tries = Tries { attempts, elapsed: begun.elapsed(), idempotency_key };
-                return end(&span, answer, tries, &call.name());
+                return end(&span, answer, tries, || call.name());
             }
         }
     }
@@ -67,11 +67,16 @@ where
     Err(Error::new(Kind::Timeout).during(&call.name()))
 }
 
-fn end<T>(span: &CallSpan, answer: Result<T, Error>, tries: Tries, name: &str) -> Result<(T, Tries), Error> {
+fn end<T>(
+    span: &CallSpan,
+    answer: Result<T, Error>,
+    tries: Tries,
+    name: impl FnOnce() -> String,
+) -> Result<(T, Tries), Error> {
     span.ends(tries.attempts, answer.as_ref().err());
     match answer {
         Ok(value) => Ok((value, tries)),
-        Err(error) => Err(error.tried(tries).during(name)),
+        Err(error) => Err(error.tried(tries).during(&name())),
     }
 }
 

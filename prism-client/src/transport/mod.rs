@@ -50,7 +50,7 @@ use crate::Error;
 pub use body::Body;
 
 pub(crate) use adapter::Adapter;
-pub(crate) use http_client::HttpClient;
+pub(crate) use http_client::{HttpClient, Target};
 
 /// What other crates' errors are boxed as.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

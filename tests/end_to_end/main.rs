@@ -9,6 +9,7 @@ mod bad_input;
 mod changes;
 mod chat;
 mod client;
+mod comparison;
 mod crash;
 mod dreams;
 mod errors;

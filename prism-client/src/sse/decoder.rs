@@ -91,9 +91,8 @@ impl Decoder {
         &'a mut self,
         input: &mut &'input [u8],
     ) -> Result<Option<Event<'a>>, TooLarge> {
-        if self.is_between_blocks()
-            && let Some(whole) = whole::read(input, self.limit)
-        {
+        let whole = if self.is_between_blocks() { whole::read(input, self.limit) } else { None };
+        if let Some(whole) = whole {
             *input = &input[whole.length..];
             if let Some(id) = whole.id {
                 self.last_event_id.clear();

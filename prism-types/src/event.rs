@@ -134,7 +134,8 @@ impl EventPayload {
     /// # Errors
     /// When the name is known and the data does not have its form.
     pub fn decode(event: &str, data: &str) -> Result<Self, EventDecodeError> {
-        if let Some(form) = UsualForm::read(data).filter(|_| event == "token") {
+        let form = if event == "token" { UsualForm::read(data) } else { None };
+        if let Some(form) = form {
             return Ok(Self::Token(form.into()));
         }
         let mut deserializer = serde_json::Deserializer::from_str(data);

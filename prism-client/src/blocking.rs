@@ -39,7 +39,10 @@
 use std::{
     future::IntoFuture,
     pin::pin,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
 };
@@ -108,24 +111,31 @@ impl<S: Stream + Unpin> Iterator for BlockIter<S> {
 /// When the operating system has no thread left for the sockets and timers.
 pub fn block_on<F: IntoFuture>(work: F) -> F::Output {
     let _entered = runtime().enter();
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let woken = Arc::new(Woken { thread: thread::current(), is_woken: AtomicBool::new(false) });
+    let waker = Waker::from(Arc::clone(&woken));
     let mut context = Context::from_waker(&waker);
     let mut work = pin!(work.into_future());
     loop {
-        match work.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            // It may wake for nothing, and then it looks for nothing.
-            Poll::Pending => thread::park(),
+        if let Poll::Ready(output) = work.as_mut().poll(&mut context) {
+            return output;
+        }
+        while !woken.is_woken.swap(false, Ordering::Acquire) {
+            thread::park();
         }
     }
 }
 
-/// Wakes the thread that waits.
-struct Unpark(Thread);
+/// Wakes the thread that waits. That it was woken is kept apart for each future: what blocks within this one, such as a
+/// callback, waits on the same thread, and would take the wake-up that is for this one.
+struct Woken {
+    thread: Thread,
+    is_woken: AtomicBool,
+}
 
-impl Wake for Unpark {
+impl Wake for Woken {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.is_woken.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 }
 

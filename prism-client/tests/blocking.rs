@@ -5,6 +5,13 @@
 
 mod support;
 
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    task::{Poll, Waker},
+    thread,
+    time::Duration,
+};
+
 use prism_client::{
     RetryPolicy,
     blocking::{Block as _, BlockStream as _, block_on},
@@ -69,4 +76,39 @@ fn connections_and_pauses_need_no_runtime_of_the_caller() {
 async fn within_async_code_it_blocks_and_does_not_panic() {
     let script = Script::new(|_| json(404, &error("not_found")));
     assert!(script.client().deployment(&deployment_id()).get().block().unwrap_err().is_not_found());
+}
+
+/// Begins a thread that wakes this waker first, and then ends the future.
+fn woken_beside(first: Waker) -> impl Future<Output = ()> {
+    let done = Arc::new(Mutex::new(false));
+    let mut first = Some(first);
+    std::future::poll_fn(move |context| {
+        if let Some(first) = first.take() {
+            let (done, own) = (Arc::clone(&done), context.waker().clone());
+            thread::spawn(move || {
+                first.wake();
+                *done.lock().unwrap() = true;
+                own.wake();
+            });
+        }
+        if *done.lock().unwrap() { Poll::Ready(()) } else { Poll::Pending }
+    })
+}
+
+#[test]
+fn what_blocks_within_what_blocks_takes_no_wake_up_from_it() {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let mut polls = 0;
+        block_on(std::future::poll_fn(|context| {
+            polls += 1;
+            if polls > 1 {
+                return Poll::Ready(());
+            }
+            block_on(woken_beside(context.waker().clone()));
+            Poll::Pending
+        }));
+        tell.send(()).unwrap();
+    });
+    told.recv_timeout(Duration::from_secs(20)).expect("the wake-up is not lost");
 }

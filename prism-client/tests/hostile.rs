@@ -276,3 +276,19 @@ fn a_clock_that_is_wrong_costs_no_wait() {
         assert!(error.retry_after().unwrap() > Duration::from_secs(9 * 365 * 24 * 3_600));
     });
 }
+
+#[test]
+fn a_pause_of_ages_is_told_whatever_pause_is_allowed() {
+    run(async {
+        for ages in ["18446744073709551615", "1e19", "99999999999999999"] {
+            let server = Server::start(vec![status("503 Busy", &format!("retry-after: {ages}\r\n"))]).await;
+            let policy = RetryPolicy::new().max_retry_after(Duration::MAX);
+            let client =
+                Client::builder().base_url(&server.url).api_key(KEY).retries(policy).build().unwrap();
+            let begun = Instant::now();
+            let get = client.deployment(&deployment_id()).get().timeout(Duration::from_secs(5));
+            assert_eq!(get.await.unwrap_err().status(), Some(503));
+            assert!(begun.elapsed() < Duration::from_secs(4), "{ages}");
+        }
+    });
+}

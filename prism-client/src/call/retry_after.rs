@@ -20,7 +20,8 @@ fn seconds(text: &str) -> Option<Duration> {
     if !text.starts_with(|first: char| first.is_ascii_digit()) {
         return None;
     }
-    Duration::try_from_secs_f64(text.parse().ok()?).ok()
+    // A number that is too large stands for the longest time: it is no reason to come at once.
+    Some(Duration::try_from_secs_f64(text.parse().ok()?).unwrap_or(Duration::MAX))
 }
 
 fn date(text: &str, now: SystemTime) -> Option<Duration> {
@@ -50,8 +51,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_large_is_the_longest_time() {
+        for value in ["18446744073709551616", "1e400"] {
+            assert_eq!(read("retry-after", value), Some(Duration::MAX), "{value:?}");
+        }
+    }
+
+    #[test]
     fn nonsense_is_no_hint() {
-        for value in ["", "-1", "soon", "inf", "NaN", "1e400", "+3"] {
+        for value in ["", "-1", "soon", "inf", "NaN", "+3"] {
             assert_eq!(read("retry-after", value), None, "{value:?}");
         }
     }

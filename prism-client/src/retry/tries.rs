@@ -49,7 +49,9 @@ where
         let limit = shorter(left, call.attempt_timeout());
         let answer = span.around(within(limit, attempt(sent))).await;
         let pause = answer.as_ref().err().and_then(|error| policy.pause(attempts, error, is_repeatable));
-        let in_time = |pause: &Duration| ends.is_none_or(|ends| Instant::now() + *pause < ends);
+        let in_time = |pause: &Duration| {
+            ends.is_none_or(|ends| *pause < ends.saturating_duration_since(Instant::now()))
+        };
         let pause = pause.filter(in_time).filter(|_| call.client().budget().take_out());
         match (answer, pause) {
             (Err(error), Some(pause)) => {

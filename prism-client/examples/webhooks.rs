@@ -34,11 +34,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // The secret is told once: keep it where the receiver finds it.
     let verifier = Verifier::new(created.secret.expose())?;
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (tell, mut told) = mpsc::channel(16);
     let receiver = move |request: &Request| {
         let (status, line) = receive(&verifier, &request.headers, &request.body);
-        // Nobody listens any more once the example is over.
-        let _ = tell.send(line);
+        // Once the example is over nobody listens any more.
+        let _ = tell.try_send(line);
         ResponseTemplate::new(status.as_u16())
     };
     Mock::given(method("POST")).respond_with(receiver).mount(&endpoint).await;

@@ -57,7 +57,6 @@ macro_rules! ids {
 
         // Where several ids are read, all are checked before any is kept, so that each is written once, where it
         // stays: to move text that was just written is slower than to write it.
-        #[allow(dead_code, reason = "not every kind of id is read in haste")]
         impl $name {
             /// Whether a text has the form of these ids.
             pub(crate) fn fits(text: &str) -> bool {

@@ -33,14 +33,6 @@ macro_rules! calls {
                 self
             }
 
-            /// Sends a header as well, with every attempt, in place of one of the [client's](crate::ClientBuilder::header). One that
-            /// this crate sets itself, such as `authorization`, is [`is_configuration`](crate::Error::is_configuration) when the call
-            /// is sent.
-            pub fn header(mut self, name: &str, value: &str) -> Self {
-                self.call.add_header(name, value);
-                self
-            }
-
             /// Sends the request, and again when it fails in a way that may pass; see
             /// [what is tried again](crate#what-is-tried-again-and-what-is-not).
             ///
@@ -51,6 +43,8 @@ macro_rules! calls {
             }
         }
 
+        crate::call::headed!($name);
+
         impl IntoFuture for $name {
             type Output = Result<crate::Response<$answer>, crate::Error>;
             type IntoFuture = std::pin::Pin<Box<dyn Future<Output = Self::Output> + Send>>;
@@ -60,6 +54,21 @@ macro_rules! calls {
             }
         }
     )+ };
+}
+
+/// Declares the setter of headers of the caller's choice.
+macro_rules! headed {
+    ($name:ident) => {
+        impl $name {
+            /// Sends a header as well, with every attempt, in place of one of the
+            /// [client's](crate::ClientBuilder::header). One that this crate sets itself, such as `authorization`, is
+            /// [`is_configuration`](crate::Error::is_configuration) when the call is sent.
+            pub fn header(mut self, name: &str, value: &str) -> Self {
+                self.call.add_header(name, value);
+                self
+            }
+        }
+    };
 }
 
 /// Declares setters of query parameters. A literal number needs no suffix, because numbers are taken as they are.
@@ -144,4 +153,4 @@ macro_rules! conditional {
     )+ };
 }
 
-pub(crate) use {calls, conditional, keyed, paged, query_setters, waited};
+pub(crate) use {calls, conditional, headed, keyed, paged, query_setters, waited};

@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub(crate) use answer::header;
-pub(crate) use macros::{calls, conditional, keyed, paged, query_setters, waited};
+pub(crate) use macros::{calls, conditional, headed, keyed, paged, query_setters, waited};
 
 /// The type of a body of bytes.
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");

@@ -9,7 +9,11 @@ use super::{
     connect::{HttpConnect, open},
     stream::{EventStream, Settings},
 };
-use crate::{Backoff, Client, Error, RetryPolicy, call::Call, retry::tried};
+use crate::{
+    Backoff, Client, Error, RetryPolicy,
+    call::{Call, headed},
+    retry::tried,
+};
 
 /// `GET /v1/deployments/{deployment_id}/events`, from [`Events::stream`](super::Events::stream). Needs the
 /// scope `deployments:read`.
@@ -93,14 +97,6 @@ impl OpenEventStream {
         self
     }
 
-    /// Sends a header as well, with every attempt, in place of one of the [client's](crate::ClientBuilder::header). One that
-    /// this crate sets itself, such as `authorization`, is [`is_configuration`](crate::Error::is_configuration) when the call
-    /// is sent.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.call.add_header(name, value);
-        self
-    }
-
     /// Sets how opening is tried again. Default: the client's [`retries`](crate::ClientBuilder::retries). A stream that was
     /// open once resumes by [`max_reconnects`](Self::max_reconnects) and [`backoff`](Self::backoff).
     pub fn retries(mut self, policy: RetryPolicy) -> Self {
@@ -130,6 +126,8 @@ impl OpenEventStream {
         stream.map_err(|error| error.during(&name))
     }
 }
+
+headed!(OpenEventStream);
 
 impl IntoFuture for OpenEventStream {
     type Output = Result<EventStream, Error>;

@@ -13,7 +13,10 @@ use super::{
     snapshots::Kept,
     state::{Agent, Provisioning, Readiness, State},
 };
-use crate::mock::{Answer, BASE_URL, Refusal, Reply, Request, query::DeleteDeployment};
+use crate::{
+    backoff::deadline,
+    mock::{Answer, BASE_URL, Refusal, Reply, Request, query::DeleteDeployment},
+};
 
 const DEFAULT_MODEL: &str = "anthropic/claude-sonnet-4.5";
 
@@ -144,7 +147,9 @@ impl Agent {
         self.deployment.status = DeploymentStatus::Provisioning;
         self.deployment.error = None;
         match provisioning {
-            Provisioning::After(delay) => self.readiness = Readiness::At(now + delay),
+            Provisioning::After(delay) => {
+                self.readiness = Readiness::At(now.checked_add(delay).unwrap_or_else(|| deadline(delay)))
+            }
             Provisioning::AfterReads(reads) => self.readiness = Readiness::AfterReads(reads),
             Provisioning::Fails(failure) => {
                 self.deployment.status = DeploymentStatus::Error;

@@ -10,7 +10,11 @@ use super::{
     content::{FileContent, Part},
     progress::{Listener, Progress},
 };
-use crate::{Error, RetryPolicy, call::Call, retry::tried};
+use crate::{
+    Error, RetryPolicy,
+    call::{Call, headed},
+    retry::tried,
+};
 
 /// `GET /v1/deployments/{deployment_id}/files/content`, from [`Files::read`](super::Files::read). Needs the scope `deployments:read`.
 ///
@@ -94,14 +98,6 @@ impl ReadFileCall {
         self
     }
 
-    /// Sends a header as well, with every attempt, in place of one of the [client's](crate::ClientBuilder::header). One that
-    /// this crate sets itself, such as `authorization`, is [`is_configuration`](crate::Error::is_configuration) when the call
-    /// is sent.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.call.add_header(name, value);
-        self
-    }
-
     /// Sends the request, again if need be, and waits for the answer to begin.
     ///
     /// # Errors
@@ -112,6 +108,8 @@ impl ReadFileCall {
         Ok(FileContent::new((call, part), answer, &listener))
     }
 }
+
+headed!(ReadFileCall);
 
 impl IntoFuture for ReadFileCall {
     type Output = Result<FileContent, Error>;

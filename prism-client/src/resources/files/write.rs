@@ -9,7 +9,7 @@ use prism_types::FileWritten;
 use super::progress::{Listener, Meter, Progress};
 use crate::{
     Error, Response, RetryPolicy,
-    call::Call,
+    call::{Call, headed},
     transport::{Body, BoxError},
 };
 
@@ -80,14 +80,6 @@ impl WriteFileCall {
         self
     }
 
-    /// Sends a header as well, with every attempt, in place of one of the [client's](crate::ClientBuilder::header). One that
-    /// this crate sets itself, such as `authorization`, is [`is_configuration`](crate::Error::is_configuration) when the call
-    /// is sent.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.call.add_header(name, value);
-        self
-    }
-
     /// Sends the request, again if need be. The answer's header `etag` names the new version.
     ///
     /// # Errors
@@ -124,6 +116,8 @@ fn metered(bytes: &Bytes, mut meter: Meter) -> Body {
     });
     Body::from_sized_stream(stream::iter(pieces), size as u64)
 }
+
+headed!(WriteFileCall);
 
 impl IntoFuture for WriteFileCall {
     type Output = Result<Response<FileWritten>, Error>;
@@ -166,7 +160,7 @@ impl FileBody {
         S::Ok: Into<Bytes>,
         S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        Self(Content::Pieces(Box::pin(pieces.map_ok(Into::into).map_err(Into::into).into_stream()), None))
+        Self::pieces(pieces, None)
     }
 
     /// The same, of so many bytes in all: the server knows before the first piece whether there is room, and
@@ -177,10 +171,16 @@ impl FileBody {
         S::Ok: Into<Bytes>,
         S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        Self(Content::Pieces(
-            Box::pin(pieces.map_ok(Into::into).map_err(Into::into).into_stream()),
-            Some(bytes),
-        ))
+        Self::pieces(pieces, Some(bytes))
+    }
+
+    fn pieces<S>(pieces: S, bytes: Option<u64>) -> Self
+    where
+        S: TryStream + Send + 'static,
+        S::Ok: Into<Bytes>,
+        S::Error: Into<BoxError>,
+    {
+        Self(Content::Pieces(Box::pin(pieces.map_ok(Into::into).map_err(Into::into).into_stream()), bytes))
     }
 }
 

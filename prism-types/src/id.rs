@@ -201,6 +201,8 @@ ids! {
     DreamId = "drm_";
     /// A workspace that outlives its deployment.
     SnapshotId = "snap_";
+    /// An upload in parts to a sandbox.
+    UploadId = "upl_";
     /// A reference to a stored secret.
     SecretRef = "sec_";
     /// A tenant: the owner of deployments, keys, secrets and credits.
@@ -209,6 +211,8 @@ ids! {
     ApiKeyId = "key_";
     /// A sandbox of a deployment.
     InstanceId = "ins_";
+    /// A version of a program that is deployed.
+    VersionId = "ver_";
     /// An entry of the audit log.
     AuditEntryId = "aud_";
     /// An endpoint of a tenant that is told what happens.
@@ -218,6 +222,9 @@ ids! {
     /// One request, as named in the `x-request-id` header.
     RequestId = "req_";
 }
+
+#[cfg(feature = "nullspace")]
+pub(crate) mod nullspace;
 
 impl IdError {
     #[cold]

@@ -24,7 +24,8 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 //!
-//! With the feature `schema` every type implements [`schemars::JsonSchema`](https://docs.rs/schemars).
+//! With the feature `schema` every type implements [`schemars::JsonSchema`](https://docs.rs/schemars). With the feature
+//! `nullspace` there is a module of that name, which has the types of the API of agent deployments.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -43,6 +44,8 @@ mod id;
 mod mcp_server;
 mod memory;
 mod message;
+#[cfg(feature = "nullspace")]
+pub mod nullspace;
 mod open_enum;
 mod page;
 mod patch;
@@ -84,7 +87,7 @@ pub use file::{DeletedFile, FileEncoding, FileEntry, FileList, FileType, FileWri
 pub use id::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, EventId,
     IdError, InstanceId, MemoryId, RequestId, RunId, SecretRef, SkillId, SnapshotId, TenantId, ThreadId,
-    WebhookDeliveryId, WebhookId,
+    UploadId, VersionId, WebhookDeliveryId, WebhookId,
 };
 pub use mcp_server::{DeletedMcpServer, McpServerInfo, McpServerList, UpdateMcpServer};
 pub use memory::{CreateMemory, DeletedMemory, Memory, MemorySource, UpdateMemory};

@@ -10,6 +10,7 @@ macro_rules! setters {
     (@ $(#[$doc:meta])* $field:ident : u64, $($rest:tt)*) => { setters!(@exact $(#[$doc])* $field u64, $($rest)*); };
     (@ $(#[$doc:meta])* $field:ident : bool, $($rest:tt)*) => { setters!(@exact $(#[$doc])* $field bool, $($rest)*); };
     (@ $(#[$doc:meta])* $field:ident ? : u32, $($rest:tt)*) => { setters!(@some $(#[$doc])* $field u32, $($rest)*); };
+    (@ $(#[$doc:meta])* $field:ident ? : u64, $($rest:tt)*) => { setters!(@some $(#[$doc])* $field u64, $($rest)*); };
     (@ $(#[$doc:meta])* $field:ident ? : bool, $($rest:tt)*) => { setters!(@some $(#[$doc])* $field bool, $($rest)*); };
     (@exact $(#[$doc:meta])* $field:ident $t:ident, $($rest:tt)*) => {
         $(#[$doc])*

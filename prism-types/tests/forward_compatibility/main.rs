@@ -19,13 +19,19 @@ use serde_json::Value;
 
 /// A registered type that can be read.
 struct Type {
+    /// Whether it is one of the module `nullspace`.
+    is_nullspace: bool,
     named: NamedSchema,
     schema: Value,
 }
 
 static TYPES: LazyLock<Vec<Type>> = LazyLock::new(|| {
-    let all = schema::all().into_iter().filter(|named| named.round_trip("null").is_some());
-    all.map(|named| Type { schema: named.schema.clone().to_value(), named }).collect()
+    let native = schema::all().into_iter().map(|named| (false, named));
+    #[cfg(feature = "nullspace")]
+    let native = native.chain(schema::nullspace().into_iter().map(|named| (true, named)));
+    let all = native.filter(|(_, named)| named.round_trip("null").is_some());
+    all.map(|(is_nullspace, named)| Type { is_nullspace, schema: named.schema.clone().to_value(), named })
+        .collect()
 });
 
 impl Type {
@@ -102,12 +108,16 @@ fn requests_refuse_fields_that_they_do_not_know() {
 
 #[test]
 fn a_request_that_requires_fields_is_shown_not_to_compile_without_them() {
-    let shown = include_str!("../../src/required.rs");
+    let shown = |is_nullspace: bool| match is_nullspace {
+        false => include_str!("../../src/required.rs"),
+        true => include_str!("../../src/nullspace/required.rs"),
+    };
     let requires =
         |each: &&Type| sample::is_closed(each.definition()) && each.definition()["required"].is_array();
     for each in TYPES.iter().filter(requires) {
         let name = each.named.name;
-        assert!(shown.contains(&format!("\"{name}\", \"::")), "add {name} to required.rs");
+        let line = format!("\"{name}\", \"::");
+        assert!(shown(each.is_nullspace).contains(&line), "add {name} to required.rs");
     }
 }
 

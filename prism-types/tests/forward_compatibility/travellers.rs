@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use prism_types::{
-    ApiKeyId, Event, InstanceId, Page, Patch, RawJson, RequestId, TenantId, UnknownFields, WebhookPing,
-    schema,
+    ApiKeyId, Event, InstanceId, Page, Patch, RawJson, RequestId, TenantId, UnknownFields, UploadId,
+    VersionId, WebhookPing, schema,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -18,6 +18,8 @@ const WITHOUT_SCHEMA: &[(&str, &str)] = &[
     ("RawJson", "is any value"),
     ("RequestId", "stands in a header"),
     ("TenantId", "stands in no document"),
+    ("UploadId", "stands in the document of agent deployments, with what has it"),
+    ("VersionId", "stands in no document"),
     ("WebhookPing", "is the data of a `WebhookMessage`, which is any value"),
 ];
 
@@ -37,9 +39,17 @@ const NOT_WIRE_TYPES: &[(&str, &str)] = &[
     ("WebhookEvent", "is a part of `WebhookContent`"),
 ];
 
+/// Types of the module `nullspace` that are not both registered and of that name, with the reason.
+#[cfg(feature = "nullspace")]
+const NULLSPACE_WITHOUT_SCHEMA: &[(&str, &str)] =
+    &[("Envs", "is a map of texts wherever it stands"), ("JsonObject", "is any object")];
+
 /// What `lib.rs` exports, by its text.
 fn exported() -> BTreeSet<&'static str> {
-    let source = include_str!("../../src/lib.rs");
+    exported_by(include_str!("../../src/lib.rs"))
+}
+
+fn exported_by(source: &'static str) -> BTreeSet<&'static str> {
     let uses = source.split("\npub use ").skip(1).filter_map(|rest| rest.split_once(';'));
     let words = uses.flat_map(|(names, _)| names.split(|c: char| !c.is_alphanumeric()));
     words.filter(|word| word.starts_with(|c: char| c.is_ascii_uppercase())).collect()
@@ -57,6 +67,23 @@ fn every_exported_type_is_registered_or_said_not_to_be() {
             "{name} is exported: add it to schema.rs, or say why not"
         );
     }
+}
+
+#[cfg(feature = "nullspace")]
+#[test]
+fn every_exported_type_of_the_module_nullspace_is_registered_or_said_not_to_be() {
+    let registered = schema::nullspace().into_iter();
+    let mut said: BTreeSet<String> = registered
+        .flat_map(|named| named.schema.as_value()["$defs"].as_object().cloned().unwrap_or_default())
+        .map(|(name, _)| name)
+        .collect();
+    let exported = exported_by(include_str!("../../src/nullspace/mod.rs"));
+    assert!(exported.len() > 50, "{exported:?}");
+    for (name, _) in NULLSPACE_WITHOUT_SCHEMA {
+        assert!(exported.contains(name) && said.insert((*name).to_owned()), "take {name} off the list");
+    }
+    let missing: Vec<_> = exported.into_iter().filter(|name| !said.contains(*name)).collect();
+    assert!(missing.is_empty(), "add these to schema.rs, or say why not: {missing:?}");
 }
 
 #[test]
@@ -88,6 +115,8 @@ fn every_type_without_a_schema_is_written_and_read() {
         both::<RawJson>(),
         both::<RequestId>(),
         both::<TenantId>(),
+        both::<UploadId>(),
+        both::<VersionId>(),
         both::<WebhookPing>(),
     ];
     assert_eq!(both.to_vec(), WITHOUT_SCHEMA.iter().map(|(name, _)| *name).collect::<Vec<_>>());

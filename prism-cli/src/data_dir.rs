@@ -8,6 +8,7 @@
 //! | `identity` | the name by which the server knows its own containers |
 //! | `agents/` | what agents are given by the server: a folder for each |
 //! | `processes/` | agents that run as processes: a folder for each |
+//! | `uploads/` | parts of uploads to sandboxes, until all have come: a folder for each upload |
 //! | `runtimes/` | the software that they run on |
 
 use std::{
@@ -32,6 +33,7 @@ const KEY_FILE: &str = "master.key";
 const RUNTIMES: &str = "runtimes";
 const AGENTS: &str = "agents";
 const PROCESSES: &str = "processes";
+const UPLOADS: &str = "uploads";
 const IDENTITY: &str = "identity";
 const LOCK_FILE: &str = "prism.lock";
 const KEY_VARIABLE: &str = "PRISM_MASTER_KEY";
@@ -112,6 +114,11 @@ impl DataDir {
             }
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
+    }
+
+    /// Where parts of uploads wait.
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.absolute().join(UPLOADS)
     }
 
     /// Where runtimes are installed.

@@ -120,6 +120,8 @@ fn bad_settings_are_named() {
         ("[limits]\nrequests_per_second = 0", "limits.requests_per_second"),
         ("[fetch.development_origins]\n\"example.com\" = \"http://127.0.0.1:1\"", "example.com"),
         ("public_url = \"example.com\"", "public_url"),
+        ("edge_domain = \"https://example.com\"", "edge_domain"),
+        ("[limits]\nbundle_files = 100001", "limits.bundle_files"),
         ("log = \"nonsense=verbose\"", "nonsense=verbose"),
     ] {
         let error = run(&mut serve(file)).failed(2);
@@ -129,6 +131,20 @@ fn bad_settings_are_named() {
     assert!(error.contains("PRISM_MASTER_KEY") && !error.contains("canary"), "{error}");
     let missing = run(&mut prism(&["serve", "--config", "/nowhere/prism.toml"])).failed(2);
     assert!(missing.contains("/nowhere/prism.toml"), "{missing}");
+}
+
+#[test]
+fn the_documents_of_the_apis_are_told_without_a_key() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema");
+    for (path, file) in
+        [("/openapi.json", "openapi.json"), ("/openapi/nullspace.json", "nullspace/openapi.json")]
+    {
+        let golden: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(golden.join(file)).unwrap()).unwrap();
+        assert!(server.get(path) == golden, "{path} is not {file}");
+    }
 }
 
 #[cfg(unix)]

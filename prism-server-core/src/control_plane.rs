@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use axum::Router;
 use prism_types::{ApiKeyId, Runtime, Secret, SecretRef, TenantId, WebhookId};
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -12,15 +13,18 @@ use crate::{
         harness::{ScriptedHarness, UnavailableHarness},
         sandbox::MemorySandbox,
         skill_fetcher::GuardedFetcher,
+        staging::DiskStaging,
         store::MemoryStore,
     },
     core::{Core, Settings},
     dialects,
     domain::{
         event::LoggedEvent,
+        limits,
         secret::SealedSecret,
         tenant::{ApiKey, Scopes, Tenant},
     },
+    edge::Urls,
     engine::{Engine, Nudges},
     error::{Error, Result},
     event_log::EventLog,
@@ -30,10 +34,13 @@ use crate::{
     },
     outbound::{Gateway, Outbounds, Provider},
     ports::{
-        AppendListener, Clock, Egress, Harness, ListQuery, Sandbox, SecretBox, SkillFetcher, Store,
+        AppendListener, Clock, Egress, Harness, ListQuery, Sandbox, SecretBox, SkillFetcher, Staging, Store,
         SystemClock,
     },
-    service::{api_keys, files::FileDesks, known_keys::KnownKeys, secrets, tenants},
+    service::{
+        api_keys, files::FileDesks, known_keys::KnownKeys, machines::Machines,
+        programs::environments::Environments, secrets, tenants,
+    },
 };
 
 /// Everything that deploys and runs agents, ready to be served.
@@ -79,13 +86,27 @@ impl ControlPlane {
             authenticator: None,
             harnesses: BTreeMap::new(),
             sandboxes: BTreeMap::new(),
+            staging: None,
             settings: Settings::default(),
         }
     }
 
     /// The native API under `/v1`, as a tower service.
     pub fn router(&self) -> Router {
-        dialects::prism::router(self.core.clone(), self.authenticator.clone())
+        dialects::prism::router(self.core.clone(), &self.authenticator)
+    }
+
+    /// The API of agent deployments and the services that it runs, as a tower service that gives everything else to `inner`.
+    /// Where the services have a domain of their own it has to be the outermost router, for it looks at names.
+    #[cfg(feature = "nullspace")]
+    pub fn with_agent_deployments(&self, inner: Router) -> Router {
+        let core = &self.core;
+        let directory = Arc::new(crate::service::programs::reach::Services::new(core.clone()));
+        let (shutdown, tasks) = (core.shutdown.clone(), core.tasks.clone());
+        let edge = crate::edge::Edge::new(core.urls.clone(), directory, &core.settings, shutdown, tasks);
+        let deployments = dialects::nullspace::router(core.clone(), &self.authenticator);
+        let services = crate::edge::router(edge.clone());
+        crate::edge::by_host(edge, dialects::nullspace::beside(inner, deployments, services))
     }
 
     /// `/healthz` and `/readyz` for load balancers and supervisors, as a tower service. They need no key: serve them where
@@ -95,6 +116,13 @@ impl ControlPlane {
     /// shutdown has begun; else 503 with a list of problems.
     pub fn health_router(&self) -> Router {
         health::router(self.core.clone())
+    }
+
+    /// The OpenAPI 3.1 documents, as a tower service: `/openapi.json` of the native API, and with the feature `nullspace`
+    /// `/openapi/nullspace.json` of agent deployments. They need no key, and tell nothing of what is stored.
+    #[cfg(feature = "schema")]
+    pub fn openapi_router(&self) -> Router {
+        dialects::documents::router()
     }
 
     /// Does the work behind the API until the shutdown; ends when everything under way has ended. A second
@@ -146,6 +174,7 @@ pub struct Builder {
     authenticator: Option<Arc<dyn Authenticator>>,
     harnesses: BTreeMap<String, Arc<dyn Harness>>,
     sandboxes: BTreeMap<String, Arc<dyn Sandbox>>,
+    staging: Option<Arc<dyn Staging>>,
     settings: Settings,
 }
 
@@ -216,6 +245,13 @@ impl Builder {
         self
     }
 
+    /// Keeps parts of uploads there until all have come. Default: a folder among the temporary files of the machine, which is
+    /// removed with the control plane, so that no upload outlives it.
+    pub fn staging(mut self, staging: impl Staging) -> Self {
+        self.staging = Some(Arc::new(staging));
+        self
+    }
+
     /// Replaces the settings.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
@@ -225,7 +261,7 @@ impl Builder {
     /// Puts the parts together and finds out what an earlier control plane on the store left in flight.
     ///
     /// # Errors
-    /// When the store cannot be read, or the fetcher of skills or the egress cannot be made.
+    /// When the store cannot be read, or the fetcher of skills, the egress or the folder for uploads cannot be made.
     pub async fn build(mut self) -> Result<ControlPlane> {
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let skill_fetcher = match self.skill_fetcher {
@@ -235,6 +271,10 @@ impl Builder {
         let egress = match self.egress {
             Some(egress) => egress,
             None => Arc::new(HttpEgress::builder().build().map_err(Error::internal)?),
+        };
+        let staging = match self.staging {
+            Some(staging) => staging,
+            None => Arc::new(DiskStaging::temporary().map_err(Error::internal)?),
         };
         let tasks = TaskTracker::new();
         let secret_box = self.secret_box.clone();
@@ -252,7 +292,9 @@ impl Builder {
         for sandboxes in self.sandboxes.values() {
             sandboxes.set_listener(Arc::new(nudges.clone()));
         }
+        let urls = Urls::new(self.secret_box.as_ref(), self.clock.clone(), &self.settings);
         let core = Arc::new(Core {
+            urls: Arc::new(urls.map_err(Error::internal)?),
             store: store.clone(),
             clock: self.clock,
             secret_box: self.secret_box,
@@ -270,6 +312,11 @@ impl Builder {
             turns: Arc::default(),
             egress,
             file_desks: FileDesks::default(),
+            environments: Environments::default(),
+            machines: Machines::default(),
+            staging,
+            uploads: Mutex::default(),
+            large_bodies: Semaphore::new(limits::LARGE_BODIES),
             pulse: Pulse::default(),
         });
         let engine = Engine::new(core.clone(), receivers).await?;

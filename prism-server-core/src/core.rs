@@ -3,19 +3,24 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use prism_types::{Failure, Runtime, SandboxType};
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     domain::{
         deployment::{AgentSpec, Deployment},
         limits,
+        program::manifest::BundleLimits,
     },
+    edge::{EdgeDomain, Urls},
     engine::{Cancellations, Nudges},
     event_log::EventLog,
     http::{health::Pulse, idempotency::Turns},
     outbound::Outbounds,
-    ports::{Clock, Egress, Harness, Outbound, Sandbox, SecretBox, SkillFetcher, Store},
-    service::{files::FileDesks, known_keys::KnownKeys},
+    ports::{Clock, Egress, Harness, Outbound, Sandbox, SecretBox, SkillFetcher, Staging, Store},
+    service::{
+        files::FileDesks, known_keys::KnownKeys, machines::Machines, programs::environments::Environments,
+    },
 };
 
 /// The parts of a control plane.
@@ -40,6 +45,18 @@ pub(crate) struct Core {
     pub(crate) turns: Arc<Turns>,
     pub(crate) egress: Arc<dyn Egress>,
     pub(crate) file_desks: FileDesks,
+    /// What jobs and services are given to start with, until they have it.
+    pub(crate) environments: Environments,
+    /// What becomes of machines while somebody waits for it.
+    pub(crate) machines: Machines,
+    /// Where parts of uploads wait.
+    pub(crate) staging: Arc<dyn Staging>,
+    /// Whoever has it unpacks a bundle.
+    pub(crate) uploads: Mutex<()>,
+    /// Those who send bodies that are longer than others may be.
+    pub(crate) large_bodies: Semaphore,
+    /// Makes the URLs of services.
+    pub(crate) urls: Arc<Urls>,
     /// When the engine was last at work.
     pub(crate) pulse: Pulse,
 }
@@ -98,6 +115,18 @@ pub struct Settings {
     pub concurrent_provisioning: usize,
     /// Most tries to deliver to webhooks that are under way at the same time; more wait. Default: 128.
     pub concurrent_webhooks: usize,
+    /// Most jobs, services, builds and removals of programs that are minded at the same time; more wait. Default: 1,000.
+    pub concurrent_programs: usize,
+    /// How large a bundle of a program may be. Default: 8 GiB and 100,000 files.
+    pub bundle_limits: BundleLimits,
+    /// How long a job of a program may take that does not say so itself. Default: 1 hour.
+    pub job_timeout: Duration,
+    /// How much of the log of a job or a service is kept, in bytes; the oldest lines go first. It can be a sixteenth more
+    /// for a while. Default: 64 MiB.
+    pub program_log: u64,
+    /// How much of the disk a job, a service, a build or a machine may have, in bytes. It is measured with each sweep; one
+    /// that has more is ended. Default: 10 GiB.
+    pub program_disk: u64,
     /// How long an agent may take to become ready. Default: 5 minutes.
     pub provisioning_timeout: Duration,
     /// How long a question may wait for an answer; then it is denied, at the next sweep. `None`: for ever. Default: `None`.
@@ -111,6 +140,13 @@ pub struct Settings {
     pub automation_grace: Duration,
     /// How often the reconcilers look for work that no nudge told them of. Default: 5 s.
     pub sweep: Duration,
+    /// The domain whose names are hosted services, so that each has an origin of its own. `None`: they are reached below
+    /// the path `/edge/`, and share the origin of the API. Default: `None`.
+    pub edge_domain: Option<EdgeDomain>,
+    /// How long the edge token of a public URL is good. Default: 15 minutes.
+    pub edge_token_life: Duration,
+    /// Most requests and open streams of one hosted service at a time; one more is 429. Default: 512.
+    pub connections_per_service: usize,
 }
 
 impl Default for Settings {
@@ -126,12 +162,20 @@ impl Default for Settings {
             concurrent_runs: 1000,
             concurrent_provisioning: 64,
             concurrent_webhooks: 128,
+            concurrent_programs: 1000,
+            bundle_limits: BundleLimits::default(),
+            job_timeout: Duration::from_secs(3600),
+            program_log: limits::PROGRAM_LOG,
+            program_disk: limits::PROGRAM_DISK_DEFAULT,
             provisioning_timeout: Duration::from_secs(300),
             approval_timeout: None,
             dream_after: Duration::from_secs(30 * 60),
             audit_retention: Duration::from_secs(400 * 24 * 60 * 60),
             automation_grace: Duration::from_secs(3600),
             sweep: Duration::from_secs(5),
+            edge_domain: None,
+            edge_token_life: Duration::from_secs(15 * 60),
+            connections_per_service: 512,
         }
     }
 }

@@ -7,7 +7,13 @@ use std::{borrow::Cow, fmt, time::Duration};
 
 use prism_types::{Failure, Problem};
 
-use crate::{domain::Refused, ports::StoreError};
+use crate::{
+    domain::{
+        Refused,
+        machine::upload::{UploadFault, UploadReason},
+    },
+    ports::StoreError,
+};
 
 /// The result of a use case.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -20,6 +26,8 @@ pub struct Error {
     problems: Vec<Problem>,
     retry_after: Option<Duration>,
     cause: Option<String>,
+    noun: Option<&'static str>,
+    upload: Option<Box<UploadFault>>,
 }
 
 /// What kind of error it is; a caller decides by it what to do.
@@ -40,10 +48,16 @@ pub enum ErrorKind {
     NotFound,
     /// The path does not have this method.
     MethodNotAllowed,
-    /// The deployment does not take messages now.
+    /// The deployment takes no messages now, or the machine executes nothing.
     NotReady,
     /// Somebody else changed the same thing; try again.
     Conflict,
+    /// It is not possible in the state in which the thing is: bring it into another one.
+    InvalidState,
+    /// Another one has the name: choose another name.
+    NameTaken,
+    /// There are as many as there may be: remove one.
+    Full,
     /// The idempotency key was used for another request: use a new one.
     KeyMismatch,
     /// The thing is not what the caller has seen: read it again.
@@ -54,8 +68,12 @@ pub enum ErrorKind {
     InvalidSkill,
     /// A secret reference does not exist: set the secret.
     InvalidSecretRef,
+    /// It took longer than it may: give it more time, or let it do less.
+    TooSlow,
     /// Too much at once: wait and try again.
     RateLimited,
+    /// The platform cannot do this at all.
+    Unsupported,
     /// The platform is starting, stopping or overloaded: try again.
     Unavailable,
     /// The platform failed.
@@ -65,7 +83,15 @@ pub enum ErrorKind {
 impl Error {
     /// An error of a kind with a message for the caller.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), problems: Vec::new(), retry_after: None, cause: None }
+        Self {
+            kind,
+            message: message.into(),
+            problems: Vec::new(),
+            retry_after: None,
+            cause: None,
+            noun: None,
+            upload: None,
+        }
     }
 
     /// The request has these problems, at least one.
@@ -81,8 +107,21 @@ impl Error {
     }
 
     /// There is no such `noun`.
-    pub fn not_found(noun: &str) -> Self {
-        Self::new(ErrorKind::NotFound, format!("{noun} not found"))
+    pub fn not_found(noun: &'static str) -> Self {
+        Self { noun: Some(noun), ..Self::new(ErrorKind::NotFound, format!("{noun} not found")) }
+    }
+
+    /// Something of an upload in parts is refused.
+    pub(crate) fn of_upload(fault: UploadFault, message: impl Into<Cow<'static, str>>) -> Self {
+        use UploadReason as R;
+        let kind = match fault.reason {
+            R::TooLarge => ErrorKind::TooLarge,
+            R::NoRoom => ErrorKind::Full,
+            R::Expired | R::Aborted | R::Completed | R::Target | R::Missing => ErrorKind::InvalidState,
+            R::PartDigest | R::PartNumber | R::PartSize | R::Digest => ErrorKind::Invalid,
+            R::ArchivePath | R::ArchiveLink | R::ArchiveEntry => ErrorKind::Invalid,
+        };
+        Self { upload: Some(Box::new(fault)), ..Self::new(kind, message) }
     }
 
     /// The platform failed; `cause` is for the operator only.
@@ -118,15 +157,31 @@ impl Error {
         self.retry_after
     }
 
+    /// What was not found, such as `Deployment`, where that is known.
+    pub fn noun(&self) -> Option<&'static str> {
+        self.noun
+    }
+
+    /// What is refused of an upload in parts.
+    pub(crate) fn upload(&self) -> Option<&UploadFault> {
+        self.upload.as_deref()
+    }
+
     /// The cause, for the operator's log only.
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }
 
+    /// Whether the present state of things forbids it.
+    pub fn is_conflict(&self) -> bool {
+        use ErrorKind::{Conflict, Full, InvalidState, NameTaken};
+        matches!(self.kind, Conflict | InvalidState | NameTaken | Full)
+    }
+
     /// Whether the same call may work later without a change.
     pub fn retryable(&self) -> bool {
-        use ErrorKind::{Conflict, Internal, NotReady, RateLimited, Unavailable};
-        matches!(self.kind, Conflict | NotReady | RateLimited | Unavailable | Internal)
+        use ErrorKind::{Internal, NotReady, RateLimited, Unavailable};
+        self.is_conflict() || matches!(self.kind, NotReady | RateLimited | Unavailable | Internal)
     }
 }
 
@@ -151,7 +206,7 @@ impl From<StoreError> for Error {
             ),
             StoreError::Full(nouns) => {
                 let message = format!("There are as many {nouns} as there may be. Delete one first.");
-                Self::new(ErrorKind::Conflict, message)
+                Self::new(ErrorKind::Full, message)
             }
             StoreError::Missing(noun) => Self::not_found(noun),
             StoreError::Unavailable(cause) => {
@@ -166,7 +221,7 @@ impl From<StoreError> for Error {
 
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
-        Self::new(ErrorKind::Conflict, refused.to_string())
+        Self::new(ErrorKind::InvalidState, refused.to_string())
     }
 }
 

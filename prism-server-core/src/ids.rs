@@ -6,7 +6,7 @@
 
 use prism_types::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, InstanceId,
-    MemoryId, RequestId, RunId, SkillId, SnapshotId, TenantId, ThreadId, WebhookId,
+    MemoryId, RequestId, RunId, SkillId, SnapshotId, TenantId, ThreadId, UploadId, VersionId, WebhookId,
 };
 use uuid::Uuid;
 
@@ -46,6 +46,8 @@ new_ids!(
     SnapshotId,
     TenantId,
     ThreadId,
+    UploadId,
+    VersionId,
     WebhookId
 );
 

@@ -10,24 +10,34 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`domain`] | the nouns, their rules and state machines; pure |
-//! | [`ports`] | the traits: store, sandbox, harness, secret box, skill fetcher, egress, clock |
+//! | [`ports`] | the traits: store, sandbox, hosting, harness, secret box, skill fetcher, egress, clock |
 //! | `service` | the use cases, one file per noun |
 //! | `engine` | the reconcilers that make what is wanted so |
 //! | `outbound` | what agents reach outside: models, MCP servers; metering |
+//! | `edge` | what reaches hosted services from outside |
 //! | `event_log` | following a deployment's log, replayed and live |
 //! | [`adapters`] | implementations of the ports |
 //! | `http` | what all dialects share |
-//! | [`dialects`] | the wire forms |
+//! | [`dialects`] | the wire forms; that of agent deployments with the feature `nullspace` |
+//! | [`bundle`] | archives of programs, checked before anything unpacks them |
 //! | `telemetry` | what operators see of all this |
 //!
 //! What is written is written before it is told: a stream is only ever a reader of the log, so a lost
 //! connection, a slow reader or a restart costs a delay and never an event.
 
+// The core is one, and dialects behind features are doors to it.
+#![cfg_attr(
+    not(feature = "nullspace"),
+    allow(dead_code, reason = "only a dialect that was left out uses it")
+)]
+
 pub mod adapters;
+pub mod bundle;
 mod control_plane;
 mod core;
 pub mod dialects;
 pub mod domain;
+mod edge;
 mod engine;
 mod error;
 mod event_log;
@@ -42,6 +52,7 @@ pub mod testkit;
 
 pub use control_plane::{Admin, Builder, ControlPlane};
 pub use core::Settings;
+pub use edge::{EdgeDomain, InvalidEdgeDomain};
 pub use error::{Error, ErrorKind, Result};
 pub use http::{Authenticator, TrustedPrincipal};
 pub use outbound::{InvalidProvider, Prices, Provider};

@@ -48,6 +48,10 @@ impl SecretBox for NoSecrets {
     fn open(&self, _: &[u8], _: &[u8]) -> Result<Secret, SecretBoxError> {
         Err(SecretBoxError::OtherKey)
     }
+
+    fn derive(&self, _: &[u8]) -> Result<[u8; 32], SecretBoxError> {
+        Err(SecretBoxError::Underivable)
+    }
 }
 
 /// Which tenant a command is about.

@@ -18,6 +18,7 @@ pub(super) struct File {
     pub(super) listen: Option<String>,
     pub(super) data_dir: Option<PathBuf>,
     pub(super) public_url: Option<String>,
+    pub(super) edge_domain: Option<String>,
     pub(super) default_model: Option<String>,
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,

@@ -2,12 +2,18 @@
 //!
 //! An event stream is a connection that stays, so what counts is what one costs while nothing happens on it: a
 //! buffer of 8 KiB for reading, its task, and the subscription. There is no HTTP/2 here. A proxy in front of the
-//! server can offer it, and should do so together with TLS.
+//! server can offer it, and should do so together with TLS. A connection can become one of another protocol, such as that
+//! of WebSockets; whoever made it so has it from then on.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{Router, extract::ConnectInfo};
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -63,8 +69,8 @@ impl Acceptor {
             // The semaphore is never closed.
             let Ok(permit) = permits.clone().acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    let served = self.serve(stream);
+                Ok((stream, peer)) => {
+                    let served = self.serve(stream, peer);
                     self.tasks.spawn(async move {
                         served.await;
                         drop(permit);
@@ -79,15 +85,20 @@ impl Acceptor {
         }
     }
 
-    fn serve(&self, stream: TcpStream) -> impl Future<Output = ()> + Send + use<> {
+    fn serve(&self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> + Send + use<> {
         // Events are small and must not wait for each other.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps its delay");
         }
-        let service = TowerToHyperService::new(self.router.clone());
+        let router = TowerToHyperService::new(self.router.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            router.call(request)
+        });
         let (http, closing) = (self.http.clone(), self.closing.clone());
         async move {
-            let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+            let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+            let mut connection = pin!(connection);
             let closed = tokio::select! {
                 closed = connection.as_mut() => closed,
                 () = closing.cancelled() => {

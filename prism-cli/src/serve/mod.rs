@@ -16,12 +16,14 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
 use prism_server_core::{
     ControlPlane, Settings,
     adapters::{
         egress::HttpEgress,
         secret_box::SealedBox,
         skill_fetcher::{BuildError, GuardedFetcher},
+        staging::DiskStaging,
     },
     ports::Store,
 };
@@ -54,6 +56,7 @@ const FILE: &str = r#"The configuration file, with every key there is and its de
   listen = "127.0.0.1:8080"
   data_dir = "./prism-data"            # a relative one starts from the working directory
   public_url = "https://…"             # default: the `Host` of each request
+  edge_domain = "edge.example.com"     # its names are services; default: services are below /edge/
   default_model = "anthropic/claude-sonnet-4.5"
   sandboxes = ["docker"]               # default: docker where an engine is reachable, else process
   log = "info"
@@ -69,9 +72,19 @@ const FILE: &str = r#"The configuration file, with every key there is and its de
   dream_after = 1800                   # seconds that a deployment is quiet before it dreams
   automation_grace = 3600              # seconds that an automation may run late
   connections = 20000                  # more wait
+  concurrent_programs = 1000           # jobs, services, builds and removals; more wait
+  job_timeout = 3600                   # seconds, of jobs whose version does not say so; at most 2592000
+  program_log = 64                     # MiB of the log of a job or a service that are kept; at most 65536
+  program_disk = 10240                 # MiB of the disk that a job, a service, a build or a sandbox may have
+  bundle_bytes = 8589934592            # of the files of a bundle together; at most this
+  bundle_files = 100000                # and links; at most this
+  connections_per_service = 512        # requests and streams under way
+  edge_token_life = 900                # seconds that a public URL is good; at most 86400
 
-  [docker]                             # containers of agents
+  [docker]                             # containers of agents and commands
   image = "prism-hermes:0.19.0"
+  base_image = "prism-base:bookworm"   # of commands of users
+  network = "prism-out"                # the engine's, for commands that ask for one; default: they have none
   memory = 1024                        # MiB, without swap
   cpus = 2
   processes = 512                      # and threads
@@ -140,7 +153,7 @@ async fn serve(
     let new_key = first_start::prepare(&plane.admin()).await?;
 
     let limit = config.limits.connections.map_or(CONNECTIONS, NonZeroUsize::get);
-    let router = plane.router().merge(plane.health_router());
+    let router = api(&plane);
     #[cfg(feature = "otel")]
     let router = traces::continued(router);
     let connections = Connections::accept(listener, router, limit);
@@ -180,6 +193,14 @@ async fn serve(
     Ok(())
 }
 
+/// Every API that this program was compiled with, their documents, and what load balancers ask.
+fn api(plane: &ControlPlane) -> Router {
+    let native = plane.router().merge(plane.health_router()).merge(plane.openapi_router());
+    #[cfg(feature = "nullspace")]
+    let native = plane.with_agent_deployments(native);
+    native
+}
+
 async fn control_plane(
     config: &Config,
     data: &DataDir,
@@ -193,7 +214,10 @@ async fn control_plane(
     }
     let fetcher = fetcher.build().map_err(not_built)?;
     let egress = egress.build().map_err(not_built)?;
+    let staging = DiskStaging::new(data.uploads())
+        .map_err(|error| Failure::new(format!("{} cannot be made: {error}", data.uploads().display())))?;
     let mut builder = ControlPlane::builder(secret_box).store(store).skill_fetcher(fetcher).egress(egress);
+    builder = builder.staging(staging);
     for (name, provider) in &config.providers {
         builder = builder.provider(name, provider.resolve(name)?);
     }
@@ -213,6 +237,7 @@ fn not_built(error: BuildError) -> Failure {
 }
 
 fn settings(config: &Config) -> Settings {
+    // Of the limits this program keeps `connections` itself.
     let Limits {
         requests_per_second,
         streams_per_deployment,
@@ -221,11 +246,20 @@ fn settings(config: &Config) -> Settings {
         approval_timeout,
         automation_grace,
         dream_after,
-        ..
+        connections: _,
+        concurrent_programs,
+        job_timeout,
+        program_log,
+        program_disk,
+        bundle_bytes,
+        bundle_files,
+        connections_per_service,
+        edge_token_life,
     } = config.limits;
     let mut settings = Settings::default();
     let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
     settings.public_url = config.public_url.clone();
+    settings.edge_domain = config.edge_domain.clone();
     let seconds = |seconds: NonZeroU32| Duration::from_secs(seconds.get().into());
     settings.approval_timeout = approval_timeout.map(seconds);
     settings.automation_grace = automation_grace.map_or(settings.automation_grace, seconds);
@@ -234,6 +268,26 @@ fn settings(config: &Config) -> Settings {
     settings.streams_per_deployment = or(streams_per_deployment, settings.streams_per_deployment);
     settings.concurrent_runs = or(concurrent_runs, settings.concurrent_runs);
     settings.concurrent_provisioning = or(concurrent_provisioning, settings.concurrent_provisioning);
+    settings.concurrent_programs = or(concurrent_programs, settings.concurrent_programs);
+    settings.connections_per_service = or(connections_per_service, settings.connections_per_service);
+    if let Some(seconds) = job_timeout {
+        settings.job_timeout = Duration::from_secs(seconds.get());
+    }
+    if let Some(mebibytes) = program_log {
+        settings.program_log = mebibytes.get() << 20;
+    }
+    if let Some(mebibytes) = program_disk {
+        settings.program_disk = mebibytes.get() << 20;
+    }
+    if let Some(seconds) = edge_token_life {
+        settings.edge_token_life = Duration::from_secs(seconds.get());
+    }
+    if let Some(bytes) = bundle_bytes {
+        settings.bundle_limits.bytes = bytes.get();
+    }
+    if let Some(files) = bundle_files {
+        settings.bundle_limits.files = files.get();
+    }
     if let Some(model) = &config.default_model {
         settings.default_model.clone_from(model);
     }
@@ -267,5 +321,45 @@ fn announce(address: SocketAddr, metrics: Option<SocketAddr>, welcome: Option<St
         if output::line(&text).is_err() {
             tracing::warn!("standard output is closed; the address is {address}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_configured_for_programs_reaches_the_control_plane() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("prism.toml");
+        let text = "edge_domain = 'edge.example:8443'\n[limits]\nconcurrent_programs = 1\njob_timeout = 2\nprogram_log = 7\nprogram_disk = 8\n\
+                    bundle_bytes = 3\nbundle_files = 4\nconnections_per_service = 5\nedge_token_life = 6\n";
+        std::fs::write(&file, text).unwrap();
+        let mut flags = Flags::default();
+        flags.place.config = Some(file);
+        let set = settings(&Config::resolve(flags).unwrap());
+        assert_eq!(set.edge_domain, "edge.example:8443".parse().ok());
+        assert_eq!((set.concurrent_programs, set.connections_per_service), (1, 5));
+        assert_eq!((set.job_timeout.as_secs(), set.edge_token_life.as_secs()), (2, 6));
+        assert_eq!((set.bundle_limits.bytes, set.bundle_limits.files), (3, 4));
+        assert_eq!((set.program_log, set.program_disk), (7 * 1024 * 1024, 8 * 1024 * 1024));
+    }
+
+    #[test]
+    fn the_file_in_the_help_can_be_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("prism.toml");
+        let (_, text) = FILE.split_once('\n').unwrap();
+        std::fs::write(&file, text).unwrap();
+        let mut flags = Flags { public_url: Some("https://api.example.com".to_owned()), ..Flags::default() };
+        flags.place.config = Some(file);
+        let defaults = Settings::default();
+        let set = settings(&Config::resolve(flags).unwrap());
+        assert_eq!(set.bundle_limits, defaults.bundle_limits);
+        assert_eq!((set.job_timeout, set.edge_token_life), (defaults.job_timeout, defaults.edge_token_life));
+        assert_eq!((set.program_log, set.program_disk), (defaults.program_log, defaults.program_disk));
+        let of_programs =
+            |settings: &Settings| (settings.concurrent_programs, settings.connections_per_service);
+        assert_eq!(of_programs(&set), of_programs(&defaults));
     }
 }

@@ -84,7 +84,14 @@ pub(crate) fn docker(config: &Config, identity: &str) -> Result<DockerSandbox, S
     if let Some(processes) = settings.processes {
         limits = limits.processes(processes.get());
     }
-    Ok(DockerSandbox::connect(identity)?.image(Runtime::Hermes, image).limits(limits))
+    let mut docker = DockerSandbox::connect(identity)?.image(Runtime::Hermes, image).limits(limits);
+    if let Some(image) = &settings.base_image {
+        docker = docker.template("base", image);
+    }
+    if let Some(network) = &settings.network {
+        docker = docker.network(network);
+    }
+    Ok(docker)
 }
 
 impl From<SandboxKind> for SandboxType {

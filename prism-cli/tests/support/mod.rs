@@ -112,6 +112,18 @@ impl Server {
         command
     }
 
+    /// The JSON at a path, asked for without a key.
+    pub fn get(&self, path: &str) -> Value {
+        let mut stream = TcpStream::connect(self.url.strip_prefix("http://").unwrap()).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: prism\r\nconnection: close\r\n\r\n").unwrap();
+        let answer = read_to_end(&mut stream);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        assert!(head.contains("content-type: application/json"), "{head}");
+        serde_json::from_str(body).unwrap()
+    }
+
     /// Creates a scripted deployment and waits until it is ready.
     pub fn deployment(&self, script: &str) -> String {
         let body = serde_json::json!({

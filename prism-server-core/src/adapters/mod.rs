@@ -5,4 +5,5 @@ pub mod harness;
 pub mod sandbox;
 pub mod secret_box;
 pub mod skill_fetcher;
+pub mod staging;
 pub mod store;

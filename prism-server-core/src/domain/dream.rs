@@ -154,7 +154,7 @@ pub fn revert(
         let before = memories.iter().find(|memory| memory.id == old.id);
         Memory {
             synced: before.and_then(|memory| memory.synced.clone()),
-            offered: before.and_then(|memory| memory.offered.clone()),
+            offered: before.and_then(|memory| memory.offered.clone().or_else(|| memory.synced.clone())),
             updated_at: old.updated_at,
             ..Memory::new(
                 old.id.clone(),

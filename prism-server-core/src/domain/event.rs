@@ -4,7 +4,7 @@
 //! form: an id of another deployment is refused without a look into the store, and the place to resume after
 //! is known without one.
 
-use prism_types::{DeploymentId, EventId, EventPayload, RunId, ThreadId, Timestamp};
+use prism_types::{DeploymentId, EventId, EventPayload, InstanceId, RunId, ThreadId, Timestamp};
 
 use super::numbered;
 
@@ -18,6 +18,8 @@ pub struct NewEvent {
     pub run_id: Option<RunId>,
     /// The thread, if any.
     pub thread_id: Option<ThreadId>,
+    /// The instance whose program it is about, if any.
+    pub instance_id: Option<InstanceId>,
     /// The event's name on the stream.
     pub name: String,
     /// The payload's JSON.
@@ -46,6 +48,7 @@ impl NewEvent {
             deployment_id,
             run_id: payload.run_id().cloned(),
             thread_id: payload.thread_id().cloned(),
+            instance_id: None,
             name: payload.name().to_owned(),
             data,
             created_at,

@@ -169,3 +169,154 @@ pub const WEBHOOK_ROTATION: Duration = Duration::from_secs(24 * 3600);
 pub const WEBHOOK_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Most deliveries that one request sends again.
 pub const WEBHOOK_REDELIVERIES: usize = 1000;
+/// Longest install command and entrypoint of a program, in bytes.
+pub const COMMAND: usize = 64 * 1024;
+/// Longest name of a template, in characters.
+pub const TEMPLATE: usize = 128;
+/// Longest name in the config of a program, in characters.
+pub const PROGRAM_NAME: usize = 128;
+/// Most jobs, and most services, of a deployment of a program that have not ended.
+pub const ACTIVE_PROGRAMS: u32 = 100;
+/// Most machines of a tenant that are not destroyed.
+pub const MACHINES: u32 = 100;
+/// Most snapshots of machines of a tenant.
+pub const MACHINE_SNAPSHOTS: u32 = 100;
+/// Most processors and memory, in MiB, of a machine, and what it gets that says nothing of them.
+pub const MACHINE_CPUS: (u32, u32) = (PROGRAM_CPUS, 1);
+/// As [`MACHINE_CPUS`].
+pub const MACHINE_MEMORY: (u32, u32) = (PROGRAM_MEMORY, 256);
+/// Least and most of the disk that a machine can ask for, in mebibytes; the operator can let it have less.
+pub const MACHINE_DISK: (u32, u32) = (512, 128 * 1024);
+/// Longest life of a machine, and that of one that says nothing of it, in milliseconds.
+pub const MACHINE_LIFE: (u32, u32) = (7 * 24 * 60 * 60 * 1000, 300_000);
+/// How long a request waits for a machine that is being made.
+pub const MACHINE_WAIT: Duration = Duration::from_secs(60);
+/// Longest metadata of a machine, in bytes of JSON.
+pub const MACHINE_METADATA: usize = METADATA;
+/// Longest time of an executed program, and that of one that says nothing of it, in seconds.
+pub const EXECUTION_SECONDS: (u32, u32) = (60 * 60, 30);
+/// Most that an executed program may write, to its output and its errors together, in bytes.
+pub const EXECUTION_OUTPUT: usize = 8 * 1024 * 1024;
+/// Most that the server holds of what executed programs have written while somebody waits for them, in bytes.
+pub const EXECUTION_MEMORY: usize = 256 * 1024 * 1024;
+/// Longest name of an executed program, or text for the shell, in bytes. With its arguments a system takes as much again.
+pub const EXECUTION_LINE: usize = COMMAND;
+/// Most arguments of an executed program, and how long they are together at most, in bytes.
+pub const EXECUTION_ARGUMENTS: (usize, usize) = (1000, 1024 * 1024);
+/// Most that is told of what a program in the background wrote, for each of its streams, in bytes: the last.
+pub const BACKGROUND_OUTPUT: usize = 1024 * 1024;
+/// Most input that a process in the background is given at once, in bytes.
+pub const PROCESS_INPUT: usize = 1024 * 1024;
+/// How long it is waited for a process in the background to read its input.
+pub const PROCESS_PATIENCE: Duration = Duration::from_secs(10);
+/// Most channels to a machine, and to all machines of a tenant.
+pub const CHANNELS: (usize, usize) = (64, 512);
+/// Longest message that a client sends over a channel, in bytes.
+pub const CHANNEL_MESSAGE: usize = BODY;
+/// Most programs that are watched over a channel at a time.
+pub const CHANNEL_PROGRAMS: usize = 16;
+/// How long a channel takes requests: whoever has lost the right to one gets no new one.
+pub const CHANNEL_AGE: Duration = Duration::from_secs(300);
+/// How long a channel is kept over which no program is watched.
+pub const CHANNEL_IDLE: Duration = Duration::from_secs(60);
+/// How often a client is asked over a channel whether it is there.
+pub const CHANNEL_PING: Duration = Duration::from_secs(20);
+/// How long a client may say nothing over a channel, as long as it takes what it is sent.
+pub const CHANNEL_SILENCE: Duration = Duration::from_secs(90);
+/// How long a client may take nothing of what it is sent over a channel.
+pub const CHANNEL_STALL: Duration = Duration::from_secs(300);
+/// Most entries that are listed in a machine at once.
+pub const MACHINE_LISTING: usize = 10_000;
+/// Largest file that is read as a part of JSON, in bytes.
+pub const MACHINE_TEXT: usize = 2 * 1024 * 1024;
+/// Largest file that is written as a part of JSON, in bytes.
+pub const MACHINE_WRITE: usize = 16 * 1024 * 1024;
+/// Longest body that writes a file as a part of JSON, in bytes: base64 takes a third more.
+pub const MACHINE_WRITE_BODY: usize = 24 * 1024 * 1024;
+/// Most files that are written by one request, and the bytes of its body.
+pub const BATCH_FILES: (usize, usize) = (1000, 64 * 1024 * 1024);
+/// Most uploads in parts that have not ended: of a machine, and of a tenant.
+pub const UPLOADS: (u32, u32) = (16, 64);
+/// Most bytes of uploads in parts that have not ended, of a machine and of a tenant, as multiples of the largest file.
+pub const UPLOAD_ROOM: (u64, u64) = (2, 8);
+/// Bytes of a part of an upload, of one that has no more than [`UPLOAD_PARTS`] of them; else they are larger.
+pub const UPLOAD_PART: u64 = 8 * 1024 * 1024;
+/// Most parts of an upload.
+pub const UPLOAD_PARTS: u32 = 1024;
+/// Most parts of an upload that are on their way at a time.
+pub const UPLOAD_CONCURRENCY: u32 = 4;
+/// How long an upload waits for another part, and how long it lives at most.
+pub const UPLOAD_LIFE: (Duration, Duration) =
+    (Duration::from_secs(60 * 60), Duration::from_secs(24 * 60 * 60));
+/// Longest time that the tools of a machine may take to unpack an archive.
+pub const UNPACKING_TIME: Duration = Duration::from_secs(240);
+/// How long it is known that an upload has ended.
+pub const UPLOAD_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes of the disk that uploads in parts leave free.
+pub const UPLOAD_RESERVE: u64 = 1024 * 1024 * 1024;
+/// Most items of a page of deployments of programs and what they have, and how many are answered when none are asked for.
+pub const PROGRAM_PAGE: (u32, u32) = (200, 50);
+/// Longest metadata of a deployment of a program, in bytes of JSON.
+pub const METADATA: usize = 64 * 1024;
+/// Longest description of a deployment of a program, in bytes.
+pub const DESCRIPTION: usize = 4096;
+/// Longest body that makes a version of a program, with its manifest, in bytes.
+pub const VERSION_BODY: usize = 32 * 1024 * 1024;
+/// Most requests whose bodies may be longer than [`BODY`] that are answered at the same time; more wait.
+pub const LARGE_BODIES: usize = 4;
+/// Longest input of a job, in bytes of JSON: it is a variable of its environment.
+pub const JOB_INPUT: usize = 96 * 1024;
+/// Longest environment of a job or a service, in bytes of names and values.
+pub const ENVIRONMENT: usize = 96 * 1024;
+/// Longest reason that somebody gives for an end or a restart, in characters.
+pub const WISH: usize = 1024;
+/// How much of the log of a job or a service is kept, in bytes, unless the operator has set another.
+pub const PROGRAM_LOG: u64 = 64 * 1024 * 1024;
+/// Most lines of a page of a log.
+pub const LOG_PAGE: u32 = 1000;
+/// How many lines of a log are answered when no number is asked for.
+pub const LOG_PAGE_DEFAULT: u32 = 100;
+/// Most environment variables that a program asks for, required and optional ones together.
+pub const PROGRAM_VARIABLES: usize = 256;
+/// Most outputs of a program.
+pub const PROGRAM_OUTPUTS: usize = 256;
+/// Most processors that a program can ask for.
+pub const PROGRAM_CPUS: u32 = 256;
+/// Most memory that a program can ask for, in MiB.
+pub const PROGRAM_MEMORY: u32 = 1024 * 1024;
+/// Most of the disk that a program may have, in bytes, unless the operator has set another.
+pub const PROGRAM_DISK_DEFAULT: u64 = 10 * 1024 * 1024 * 1024;
+/// Largest disk that a program can ask for, in MiB.
+pub const PROGRAM_DISK: u32 = 16 * 1024 * 1024;
+/// Longest time that a program can ask for, in seconds.
+pub const PROGRAM_SECONDS: u32 = 30 * 24 * 60 * 60;
+/// Longest time that the sandbox of a program can be asked to be kept after a failure, in seconds.
+pub const PROGRAM_RETENTION: u32 = 7 * 24 * 60 * 60;
+/// Longest time of a readiness check, each of its times, in seconds.
+pub const READINESS_SECONDS: u32 = 60 * 60;
+/// Most failures in a row that a readiness check can ask for.
+pub const READINESS_FAILURES: u32 = 100;
+/// Most fields of a readiness check that are kept without being known.
+pub const READINESS_FIELDS: usize = 16;
+/// Most bytes of these fields as JSON.
+pub const READINESS_TEXT: usize = 4096;
+/// Most bytes of the files of a bundle together, unless the operator sets a lower limit.
+pub const BUNDLE: u64 = 8 * 1024 * 1024 * 1024;
+/// Most files and links of a bundle, unless the operator sets a lower limit.
+pub const BUNDLE_FILES: u64 = 100_000;
+/// Most parts of the path of an entry of a bundle.
+pub const BUNDLE_DEPTH: usize = 64;
+/// Most entries of a manifest, with directories, also those above entries, and what is left out of the bundle.
+pub const MANIFEST_ENTRIES: usize = 250_000;
+/// Longest manifest of a bundle, in bytes of JSON.
+pub const MANIFEST: usize = 64 * 1024 * 1024;
+/// Longest entry of a manifest, in bytes of JSON.
+pub const MANIFEST_ENTRY: usize = 16 * 1024;
+/// Most patterns of each kind in a manifest.
+pub const MANIFEST_PATTERNS: usize = 1000;
+/// Longest pattern, and reason of an entry, in a manifest, in bytes.
+pub const MANIFEST_TEXT: usize = 1024;
+/// Longest extended header of a member of an archive, in bytes.
+pub const ARCHIVE_HEADER: usize = 16 * 1024;
+/// Most bytes of padding at the end of an archive.
+pub const ARCHIVE_PADDING: u64 = 1024 * 1024;

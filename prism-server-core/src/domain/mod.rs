@@ -8,16 +8,19 @@ pub mod approval;
 pub mod audit;
 pub mod automation;
 pub mod checks;
+pub(crate) mod decode;
 pub mod deployment;
 pub mod dream;
 pub mod event;
 pub mod idempotency;
 pub mod instance;
 pub mod limits;
+pub mod machine;
 pub mod memory;
 pub mod message;
 mod numbered;
 pub mod precondition;
+pub mod program;
 pub mod run;
 pub mod schedule;
 pub mod scrubber;
@@ -65,7 +68,60 @@ macro_rules! words {
                 match word { $($text => Some(Self::$variant),)+ _ => None }
             }
         }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = <String as serde::Deserialize>::deserialize(deserializer)?;
+                Self::parse(&word).ok_or_else(|| serde::de::Error::custom("a word that is not known"))
+            }
+        }
     };
 }
 
 pub(crate) use words;
+
+#[cfg(test)]
+mod tests {
+    use serde::{
+        Deserialize,
+        de::{IntoDeserializer, value},
+    };
+
+    use super::program::{Mode, version::VersionCommand};
+
+    #[test]
+    fn a_word_is_written_and_read_whoever_owns_the_text() {
+        for mode in Mode::ALL {
+            let (word, json) = (mode.as_str(), serde_json::to_string(mode).unwrap());
+            assert_eq!(json, format!("\"{word}\""));
+            assert_eq!(serde_json::from_str::<Mode>(&json).unwrap(), *mode);
+            assert_eq!(serde_json::from_slice::<Mode>(json.as_bytes()).unwrap(), *mode);
+            assert_eq!(serde_json::from_reader::<_, Mode>(json.as_bytes()).unwrap(), *mode);
+            assert_eq!(serde_json::from_value::<Mode>(word.into()).unwrap(), *mode);
+            let borrowed = value::BorrowedStrDeserializer::<value::Error>::new(word);
+            assert_eq!(Mode::deserialize(borrowed).unwrap(), *mode);
+            let passing: value::StrDeserializer<'_, value::Error> = word.into_deserializer();
+            assert_eq!(Mode::deserialize(passing).unwrap(), *mode);
+            let owned: value::StringDeserializer<value::Error> = word.to_owned().into_deserializer();
+            assert_eq!(Mode::deserialize(owned).unwrap(), *mode);
+        }
+        // Text that has to be copied, because it is not in the document as it is.
+        assert_eq!(serde_json::from_str::<Mode>(r#""\u006ao\u0062""#).unwrap(), Mode::Job);
+        let spaces: VersionCommand = serde_json::from_str("\"receive its bundle\"").unwrap();
+        assert_eq!(spaces, VersionCommand::Fill);
+    }
+
+    #[test]
+    fn what_is_no_word_is_refused_and_not_told() {
+        for json in ["\"hunter2\"", "\"Job\"", "\"\"", "1", "null", "{\"job\": null}"] {
+            let error = serde_json::from_str::<Mode>(json).unwrap_err();
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+}

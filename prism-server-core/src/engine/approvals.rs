@@ -5,12 +5,7 @@
 use prism_types::ApprovalId;
 
 use super::{SWEEP_PAGE, retention::before};
-use crate::{
-    core::Core,
-    domain::approval::Approval,
-    error::{ErrorKind, Result},
-    service::approvals,
-};
+use crate::{core::Core, domain::approval::Approval, error::Result, service::approvals};
 
 /// Denies every question that has waited for its time limit: its deployment's, or else the server's.
 pub(super) async fn expire(core: &Core) -> Result<()> {
@@ -52,7 +47,7 @@ async fn expire_overdue(core: &Core) -> Result<()> {
 /// Whether a question was denied; not, when somebody was faster.
 async fn deny(core: &Core, approval: &Approval) -> Result<bool> {
     match approvals::expire(core, approval).await {
-        Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+        Err(error) if error.is_conflict() => Ok(false),
         done => done.map(|()| true),
     }
 }

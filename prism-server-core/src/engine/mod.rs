@@ -16,6 +16,7 @@ pub(crate) mod dreams;
 mod histories;
 mod memories;
 mod nudges;
+mod programs;
 mod provisioning;
 mod retention;
 pub(crate) mod run_log;
@@ -25,6 +26,7 @@ mod snapshots;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod uploads;
 mod webhooks;
 mod workers;
 
@@ -41,6 +43,7 @@ pub(crate) use cancellations::Cancellations;
 use memories::Memories;
 pub(crate) use nudges::Nudges;
 use nudges::Receivers;
+use programs::Programs;
 use provisioning::Provisioner;
 use runs::Drivers;
 use snapshots::Remover;
@@ -59,6 +62,7 @@ pub(crate) struct Engine {
     upkeep: Arc<Upkeep>,
     remover: Arc<Remover>,
     dispatcher: Arc<Dispatcher>,
+    programs: Arc<Programs>,
 }
 
 impl Engine {
@@ -74,12 +78,19 @@ impl Engine {
         let (upkeep, drivers) = (Arc::new(upkeep), Arc::new(drivers));
         let dispatcher = Arc::new(Dispatcher::new(core.clone()));
         let remover = Arc::new(Remover::new(core.clone()));
-        Ok(Self { core, receivers, provisioner, drivers, upkeep, remover, dispatcher })
+        let programs = Arc::new(Programs::new(core.clone()));
+        Ok(Self { core, receivers, provisioner, drivers, upkeep, remover, dispatcher, programs })
     }
 
     /// Reconciles until the shutdown, then waits for what is under way.
     pub(crate) async fn run(mut self) {
         self.provisioner.recover().await;
+        let core = self.core.clone();
+        self.core.tasks.spawn(async move { uploads::recover(&core).await });
+        let (programs, shutdown) = (self.programs.clone(), self.core.shutdown.clone());
+        self.core.tasks.spawn(async move { shutdown.run_until_cancelled(programs.recover()).await });
+        let (programs, shutdown) = (self.programs.clone(), self.core.shutdown.clone());
+        self.core.tasks.spawn(async move { shutdown.run_until_cancelled(programs.measure_machines()).await });
         let automations = Automations::new(self.core.clone(), self.receivers.automations.clone());
         self.core.tasks.spawn(automations.run());
         let mut sweeps = interval(self.core.settings.sweep);
@@ -89,16 +100,22 @@ impl Engine {
             tokio::select! {
                 () = self.core.shutdown.cancelled() => break,
                 Some(deployment) = self.receivers.deployments.recv() => self.provisioner.nudge(deployment),
-                Some(instance) = self.receivers.instances.recv() => self.provisioner.died(instance).await,
+                Some(instance) = self.receivers.instances.recv() => {
+                    self.provisioner.died(instance.clone()).await;
+                    self.programs.died(instance).await;
+                }
                 Some(run) = self.receivers.runs.recv() => self.drivers.nudge(run),
                 Some(deployment) = self.receivers.upkeep.recv() => self.upkeep.nudge(deployment),
                 Some(webhook) = self.receivers.webhooks.recv() => self.dispatcher.nudge(webhook),
+                Some(instance) = self.receivers.hosted.recv() => self.programs.nudge(instance),
                 () = self.dispatcher.due() => self.dispatcher.look().await,
                 // Under load there is one of these after the other, so each looks for its own work alone.
                 () = self.provisioner.freed() => tell(self.provisioner.sweep().await, "provisioning"),
                 () = self.drivers.freed() => tell(self.drivers.sweep().await, "runs"),
                 () = self.upkeep.freed() => tell(self.upkeep.go_on().await, "upkeep"),
                 () = self.dispatcher.freed() => self.dispatcher.sweep().await,
+                () = self.programs.freed() => tell(self.programs.sweep().await, "programs"),
+                () = self.receivers.programs.notified() => tell(self.programs.sweep().await, "programs"),
                 () = self.receivers.overflow.notified() => self.sweep().await,
                 _ = sweeps.tick() => self.sweep().await,
             }
@@ -112,6 +129,8 @@ impl Engine {
         tell(self.drivers.sweep().await, "runs");
         tell(self.upkeep.sweep().await, "upkeep");
         tell(self.remover.sweep().await, "expired snapshots");
+        tell(self.programs.sweep().await, "programs");
+        tell(uploads::expire(&self.core).await, "uploads");
         tell(retention::expire(&self.core).await, "outdated records");
         tell(approvals::expire(&self.core).await, "unanswered questions");
         self.dispatcher.sweep().await;

@@ -19,6 +19,8 @@ pub(crate) struct Nudges {
     upkeep: mpsc::Sender<DeploymentId>,
     automations: Arc<Notify>,
     webhooks: mpsc::Sender<WebhookId>,
+    hosted: mpsc::Sender<InstanceId>,
+    programs: Arc<Notify>,
     overflow: Arc<Notify>,
 }
 
@@ -30,6 +32,8 @@ pub(crate) struct Receivers {
     pub(super) upkeep: mpsc::Receiver<DeploymentId>,
     pub(super) automations: Arc<Notify>,
     pub(super) webhooks: mpsc::Receiver<WebhookId>,
+    pub(super) hosted: mpsc::Receiver<InstanceId>,
+    pub(super) programs: Arc<Notify>,
     pub(super) overflow: Arc<Notify>,
 }
 
@@ -40,8 +44,9 @@ impl Nudges {
         let (instances, instance_receiver) = mpsc::channel(WAITING);
         let (runs, run_receiver) = mpsc::channel(WAITING);
         let (upkeep, upkeep_receiver) = mpsc::channel(WAITING);
-        let [automations, overflow] = [(); 2].map(|()| Arc::new(Notify::new()));
+        let [automations, programs, overflow] = [(); 3].map(|()| Arc::new(Notify::new()));
         let (webhooks, webhook_receiver) = mpsc::channel(WAITING);
+        let (hosted, hosted_receiver) = mpsc::channel(WAITING);
         let receivers = Receivers {
             deployments: deployment_receiver,
             instances: instance_receiver,
@@ -49,9 +54,13 @@ impl Nudges {
             upkeep: upkeep_receiver,
             automations: automations.clone(),
             webhooks: webhook_receiver,
+            hosted: hosted_receiver,
+            programs: programs.clone(),
             overflow: overflow.clone(),
         };
-        (Self { deployments, instances, runs, upkeep, automations, webhooks, overflow }, receivers)
+        let nudges =
+            Self { deployments, instances, runs, upkeep, automations, webhooks, hosted, programs, overflow };
+        (nudges, receivers)
     }
 
     /// Something of a deployment is to be done.
@@ -78,6 +87,18 @@ impl Nudges {
     /// When something is due may have changed.
     pub(crate) fn automations(&self) {
         self.automations.notify_one();
+    }
+
+    /// Something of the job or the service of this sandbox is to be done.
+    pub(crate) fn hosted(&self, id: InstanceId) {
+        if self.hosted.try_send(id).is_err() {
+            self.overflow.notify_one();
+        }
+    }
+
+    /// A version is to be built, or a deployment of a program is to be removed.
+    pub(crate) fn programs(&self) {
+        self.programs.notify_one();
     }
 
     /// Something is to be sent to a webhook, or it was changed.

@@ -63,8 +63,7 @@ impl Provisioner {
         for (kind, sandboxes) in &self.core.sandboxes {
             let removed: Result<()> = async {
                 for id in sandboxes.list().await.map_err(Error::internal)? {
-                    let store = &self.core.store;
-                    if store.instance(&id).await?.is_none() && store.snapshot_in(&id).await?.is_none() {
+                    if !self.is_known(&id).await? {
                         sandboxes.remove(&id).await.map_err(Error::internal)?;
                         tracing::info!(instance = %id, kind, "a sandbox that nobody knows was removed");
                     }
@@ -76,6 +75,17 @@ impl Provisioner {
                 tracing::warn!(%error, kind, "looking for sandboxes that nobody knows failed");
             }
         }
+    }
+
+    /// Whether anybody has a sandbox.
+    async fn is_known(&self, id: &InstanceId) -> Result<bool> {
+        let store = &self.core.store;
+        Ok(store.instance(id).await?.is_some()
+            || store.snapshot_in(id).await?.is_some()
+            // Before it is asked for, since it is recorded in between.
+            || self.core.machines.is_unborn(id)
+            || store.machine(id).await?.is_some()
+            || store.machine_snapshot_in(id).await?.is_some())
     }
 
     async fn find_residents(&self) -> Result<()> {

@@ -35,7 +35,7 @@ use crate::{
         message::Message,
         run::{Run, RunCommand, RunState},
     },
-    error::{ErrorKind, Result, failure},
+    error::{Result, failure},
     ports::{HarnessEvent, HarnessStep, RunInput, StoreError, UserMessage},
     service::runs,
     telemetry::{self, Lasting},
@@ -146,7 +146,7 @@ impl Drivers {
             if run.state == RunState::Running && run.cancelled {
                 match self.fail(id, runs::cancelled()).await {
                     // Whoever cancelled it has ended it.
-                    Err(error) if error.kind() == ErrorKind::Conflict => {}
+                    Err(error) if error.is_conflict() => {}
                     done => done?,
                 }
                 continue;

@@ -208,6 +208,7 @@ mod tests {
             deployment_id: "dep_1".parse().unwrap(),
             run_id: None,
             thread_id: None,
+            instance_id: None,
             name: "token".to_owned(),
             data: "x".repeat(size),
             created_at: Timestamp::UNIX_EPOCH,

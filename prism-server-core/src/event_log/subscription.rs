@@ -167,6 +167,7 @@ mod tests {
             deployment_id: sample().id,
             run_id: None,
             thread_id: None,
+            instance_id: None,
             name: "token".to_owned(),
             data: "{}".to_owned(),
             created_at: Timestamp::UNIX_EPOCH,

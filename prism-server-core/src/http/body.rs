@@ -15,11 +15,11 @@ use crate::{
 /// Reads a whole body as JSON.
 ///
 /// # Errors
-/// When it is declared as something else than JSON, longer than [`limits::BODY`], not there whole within
+/// When it is declared as something else than JSON, longer than `most` bytes, not there whole within
 /// [`limits::BODY_TIME`], broken off, or not JSON: not UTF-8, not well-formed, or nested more than 127 levels deep.
-pub(crate) async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value> {
+pub(crate) async fn read_json(headers: &HeaderMap, body: Body, most: usize) -> Result<Value> {
     require_json(headers)?;
-    let bytes = read_bytes(body).await?;
+    let bytes = read_bytes(body, most).await?;
     if bytes.is_empty() {
         return Err(problem("a JSON object is required, but the body is empty".to_owned()));
     }
@@ -29,13 +29,13 @@ pub(crate) async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value> 
 /// Reads a whole body.
 ///
 /// # Errors
-/// When it is longer than [`limits::BODY`], not there whole within [`limits::BODY_TIME`], or broken off.
-pub(crate) async fn read_bytes(body: Body) -> Result<Bytes> {
-    let whole = tokio::time::timeout(limits::BODY_TIME, Limited::new(body, limits::BODY).collect());
+/// When it is longer than `most` bytes, not there whole within [`limits::BODY_TIME`], or broken off.
+pub(crate) async fn read_bytes(body: Body, most: usize) -> Result<Bytes> {
+    let whole = tokio::time::timeout(limits::BODY_TIME, Limited::new(body, most).collect());
     let Ok(whole) = whole.await else { return Err(too_slow()) };
     let body = whole.map_err(|error| {
         if error.is::<LengthLimitError>() {
-            too_large()
+            too_large(most)
         } else {
             Error::new(ErrorKind::Invalid, "The request body was broken off.")
         }
@@ -59,8 +59,8 @@ fn require_json(headers: &HeaderMap) -> Result<()> {
     Err(Error::invalid(vec![Problem::new("header.content-type", message)]))
 }
 
-fn too_large() -> Error {
-    let message = format!("The request body is longer than {} bytes, which is the most.", limits::BODY);
+fn too_large(most: usize) -> Error {
+    let message = format!("The request body is longer than {most} bytes, which is the most.");
     Error::new(ErrorKind::TooLarge, message)
 }
 
@@ -99,7 +99,7 @@ mod tests {
     async fn a_body_that_never_ends_is_given_up() {
         let begun = tokio::time::Instant::now();
         let endless = Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
-        let error = read_json(&HeaderMap::new(), endless).await.unwrap_err();
+        let error = read_json(&HeaderMap::new(), endless, limits::BODY).await.unwrap_err();
         assert!(error.message().contains("within 30 seconds"));
         assert_eq!(begun.elapsed().as_secs(), limits::BODY_TIME.as_secs());
     }
@@ -107,8 +107,8 @@ mod tests {
     #[tokio::test]
     async fn the_limit_is_four_mebibytes() {
         let json = |len: usize| Body::from(format!("\"{}\"", "x".repeat(len - 2)));
-        assert!(read_json(&HeaderMap::new(), json(limits::BODY)).await.is_ok());
-        let error = read_json(&HeaderMap::new(), json(limits::BODY + 1)).await.unwrap_err();
+        assert!(read_json(&HeaderMap::new(), json(limits::BODY), limits::BODY).await.is_ok());
+        let error = read_json(&HeaderMap::new(), json(limits::BODY + 1), limits::BODY).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);
     }
 }

@@ -5,17 +5,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum::{body::Body, extract::Request};
+use axum::{
+    body::{Body, HttpBody as _},
+    extract::Request,
+};
 use http::{HeaderMap, request::Parts};
 use serde_json::Value;
 
 use super::{body::read_json, detach::detached, idempotency::Turn};
-use crate::{
-    core::Core,
-    domain::tenant::Principal,
-    error::{Error, Result},
-    service::author::Author,
-};
+use crate::{core::Core, domain::tenant::Principal, error::Result, service::author::Author};
 
 /// A request that changes something, let in.
 pub(crate) struct Change {
@@ -31,25 +29,22 @@ pub(crate) struct Admission(Arc<Mutex<Option<Admitted>>>);
 struct Admitted {
     author: Author,
     turn: Option<Turn>,
+    largest_body: usize,
 }
 
 impl Admission {
-    pub(crate) fn new(author: Author, turn: Option<Turn>) -> Self {
-        Self(Arc::new(Mutex::new(Some(Admitted { author, turn }))))
+    pub(crate) fn new(author: Author, turn: Option<Turn>, largest_body: usize) -> Self {
+        Self(Arc::new(Mutex::new(Some(Admitted { author, turn, largest_body }))))
     }
 }
 
 impl Change {
-    /// The request that the gate has let in.
-    ///
-    /// # Errors
-    /// When it came past the gate, which no router allows.
-    pub(crate) fn of(mut request: Request) -> Result<Self> {
+    /// The request, if the gate has let it in.
+    pub(crate) fn of(mut request: Request) -> Option<Self> {
         let admission = request.extensions_mut().remove::<Admission>();
-        let admitted = admission.and_then(|admission| admission.0.lock().ok()?.take());
-        let admitted = admitted.ok_or_else(|| Error::internal("an endpoint was reached past its gate"))?;
+        let admitted = admission.and_then(|admission| admission.0.lock().ok()?.take())?;
         let (parts, body) = request.into_parts();
-        Ok(Self { admitted, parts, body })
+        Some(Self { admitted, parts, body })
     }
 
     pub(crate) fn principal(&self) -> &Principal {
@@ -66,9 +61,17 @@ impl Change {
     /// See [`read_json`].
     pub(crate) async fn json(&mut self) -> Result<Value> {
         let body = self.take_body();
-        let body = read_json(&self.parts.headers, body).await?;
+        let body = read_json(&self.parts.headers, body, self.admitted.largest_body).await?;
         self.admitted.author.set_fields(&body);
         Ok(body)
+    }
+
+    /// As [`Change::json`], of a body that may be left out: an empty object then.
+    ///
+    /// # Errors
+    /// See [`read_json`].
+    pub(crate) async fn json_if_any(&mut self) -> Result<Value> {
+        if self.body.is_end_stream() { Ok(Value::Object(Default::default())) } else { self.json().await }
     }
 
     /// The body as it comes. It can be taken once.
@@ -89,7 +92,7 @@ impl Change {
         T: Send + 'static,
         Work: Future<Output = Result<T>> + Send + 'static,
     {
-        let Admitted { author, turn } = self.admitted;
+        let Admitted { author, turn, .. } = self.admitted;
         let work = work(core.clone(), author);
         detached(core, async move {
             let done = work.await;

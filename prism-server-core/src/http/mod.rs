@@ -7,9 +7,15 @@ pub(crate) mod conditions;
 pub(crate) mod cursor;
 pub(crate) mod decode;
 pub(crate) mod detach;
+pub(crate) mod endpoints;
+pub(crate) mod gate;
 pub(crate) mod health;
 pub(crate) mod idempotency;
+pub(crate) mod linger;
 pub(crate) mod media_type;
+pub(crate) mod multipart;
+#[cfg(feature = "schema")]
+pub(crate) mod openapi;
 pub(crate) mod query;
 pub(crate) mod range;
 pub(crate) mod rate_limit;

@@ -71,14 +71,39 @@ impl Query {
 
     /// `limit` and `cursor`.
     pub(crate) fn page<Id: FromStr>(&mut self) -> ListQuery<Id> {
+        self.page_of((limits::PAGE, limits::PAGE_DEFAULT))
+    }
+
+    /// As [`Query::page`], of a list with other limits: the most that can be asked for, and what is when nothing is.
+    pub(crate) fn page_of<Id: FromStr>(&mut self, (most, default): (u32, u32)) -> ListQuery<Id> {
         let limit = self.read("limit", |text| {
-            let limit = text.parse().ok().filter(|limit| (1..=limits::PAGE).contains(limit));
-            limit.ok_or_else(|| format!("must be a whole number from 1 to {}", limits::PAGE))
+            let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+            limit.ok_or_else(|| format!("must be a whole number from 1 to {most}"))
         });
         let before = self.read("cursor", |text| {
             cursor::decode(text).ok_or_else(|| "must be the `next_cursor` of a page of this list".to_owned())
         });
-        ListQuery { before, limit: limit.unwrap_or(limits::PAGE_DEFAULT) }
+        ListQuery { before, limit: limit.unwrap_or(default) }
+    }
+
+    /// One of these words.
+    pub(crate) fn word<T: Copy>(
+        &mut self,
+        name: &'static str,
+        all: &[T],
+        word: impl Fn(T) -> &'static str,
+    ) -> Option<T> {
+        self.read(name, |text| {
+            all.iter().copied().find(|value| word(*value) == text).ok_or_else(|| {
+                let words: Vec<_> = all.iter().map(|value| format!("`{}`", word(*value))).collect();
+                format!("must be {}", words.join(" or "))
+            })
+        })
+    }
+
+    /// Refuses a parameter for what others are.
+    pub(crate) fn refuse(&mut self, name: &str, rule: &str) {
+        self.problem(name, rule.to_owned());
     }
 
     /// Refuses what was not asked for, and whatever had a problem.

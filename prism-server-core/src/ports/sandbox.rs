@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use prism_types::{DeploymentId, FileChange, InstanceId, Runtime, SandboxType};
 
-use super::{BoxFuture, Workspace};
+use super::{BoxFuture, Hosting, Workspace};
 use crate::domain::workspace::WorkspacePath;
 
 /// What a sandbox is made for.
@@ -133,6 +133,11 @@ pub trait Sandbox: Send + Sync + 'static {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    /// What runs commands of users in these sandboxes, if anything does. Default: nothing does.
+    fn hosting(&self) -> Option<&dyn Hosting> {
+        None
+    }
+
     /// Sets who is told of sandboxes that died. Called once, before the first sandbox is made or found.
     /// Default: nobody is, for sandboxes that do not die.
     fn set_listener(&self, listener: Arc<dyn SandboxListener>) {
@@ -233,6 +238,9 @@ pub enum SandboxError {
     /// The sandbox is not alive.
     #[error("the sandbox is gone")]
     Gone,
+    /// Nothing listens at the port.
+    #[error("nothing in the sandbox listens at port {0}")]
+    Refused(u16),
     /// This kind of sandbox cannot be had on this machine; the text says why and what to do.
     #[error("{0}")]
     Unavailable(String),

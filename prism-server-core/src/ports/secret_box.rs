@@ -16,6 +16,14 @@ pub trait SecretBox: Send + Sync + 'static {
     /// # Errors
     /// When the key, the context or the sealed bytes are not those of the sealing.
     fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Secret, SecretBoxError>;
+
+    /// A key for one purpose: always the same for a purpose, on every node that has the same master key, and telling
+    /// nothing of that key or of those for other purposes. With another master key it is another one. A control plane
+    /// does not start without: the credentials of the edge are made with such a key.
+    ///
+    /// # Errors
+    /// When this box has no key to derive from.
+    fn derive(&self, purpose: &[u8]) -> Result<[u8; 32], SecretBoxError>;
 }
 
 /// Why a value could not be sealed or opened. It never says anything of the value.
@@ -31,4 +39,7 @@ pub enum SecretBoxError {
     /// The system gave no randomness.
     #[error("no randomness can be had")]
     NoRandomness,
+    /// Keys cannot be derived.
+    #[error("this secret box derives no keys")]
+    Underivable,
 }

@@ -13,7 +13,7 @@
 //! * Metering ([`Write::Meter`]) is never a conflict: it adds to what is there, whatever the revision. It
 //!   raises the revision, so that an update that was decided on former credits is a conflict.
 //! * What belongs to something is inserted after it: without its deployment, thread or run an insert is
-//!   [`StoreError::Missing`]. So nothing half-existing is left when a deployment is purged meanwhile. Tenants
+//!   [`StoreError::Missing`]; so are versions, services and jobs without a deployment of a program. So nothing half-existing is left when a deployment is purged meanwhile. Tenants
 //!   are never removed and are not looked for.
 //! * An instant of an automation has one entry in its history at most: a second insert is a conflict.
 //! * At most one unfinished run exists per thread: a second insert is a conflict.
@@ -38,10 +38,11 @@ use std::sync::Arc;
 
 use prism_types::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, InstanceId,
-    MemoryId, RunId, SecretRef, SkillId, SnapshotId, TenantId, ThreadId, Timestamp, WebhookId,
+    MemoryId, RunId, SecretRef, SkillId, SnapshotId, TenantId, ThreadId, Timestamp, UploadId, VersionId,
+    WebhookId,
 };
 
-use super::BoxFuture;
+use super::{BoxFuture, MachineStore, ProgramStore, UploadStore};
 use crate::domain::{
     approval::{Approval, Resolution},
     audit::AuditEntry,
@@ -51,8 +52,14 @@ use crate::domain::{
     event::{LoggedEvent, NewEvent},
     idempotency::{IdempotencyKey, KeptReply},
     instance::Instance,
+    machine::{
+        Machine,
+        snapshot::MachineSnapshot,
+        upload::{Upload, UploadRoom},
+    },
     memory::{Memory, MemorySet},
     message::Message,
+    program::{ProgramDeployment, job::Job, service::Service, version::Version},
     run::Run,
     secret::SealedSecret,
     skill::SkillRecord,
@@ -134,6 +141,41 @@ pub enum Write {
     InsertInstance(Instance),
     /// A changed instance, guarded by its revision.
     UpdateInstance(Instance),
+    /// A new deployment of a program, with a log of its own. Another one of its tenant that has its name and is not deleted is
+    /// a conflict, as is any deployment with its id.
+    InsertProgram(ProgramDeployment),
+    /// A changed deployment of a program, guarded by its revision; the name as with [`Write::InsertProgram`].
+    UpdateProgram(ProgramDeployment),
+    /// A new version of a program; its number is unique in its deployment.
+    InsertVersion(Version),
+    /// The whole manifest of a version of a deployment, as JSON; the last one wins.
+    PutManifest(DeploymentId, VersionId, String),
+    /// A changed version, guarded by its revision; its number stays.
+    UpdateVersion(Version),
+    /// A new service, while its deployment has fewer than so many that have not ended.
+    InsertService(Service, u32),
+    /// A changed service, guarded by its revision.
+    UpdateService(Service),
+    /// A new job, while its deployment has fewer than so many that have not ended. No other has its sandbox.
+    InsertJob(Job, u32),
+    /// A changed job, guarded by its revision; its sandbox stays.
+    UpdateJob(Job),
+    /// A new machine, while its tenant has fewer than so many that are not destroyed.
+    InsertMachine(Machine, u32),
+    /// A changed machine, guarded by its revision.
+    UpdateMachine(Machine),
+    /// Removes a machine with its uploads. Removing what is not there is no error.
+    DeleteMachine(InstanceId),
+    /// A new snapshot of a machine, while its tenant has fewer than so many. No other is kept in its sandbox.
+    InsertMachineSnapshot(MachineSnapshot, u32),
+    /// Removes a snapshot of a machine. Removing what is not there is no error.
+    DeleteMachineSnapshot(SnapshotId),
+    /// A new upload to a machine that is there and not destroyed, while there is [room](UploadRoom) for it.
+    InsertUpload(Upload, UploadRoom),
+    /// A changed upload, guarded by its revision.
+    UpdateUpload(Upload),
+    /// Removes an upload. Removing what is not there is no error.
+    DeleteUpload(UploadId),
     /// A new snapshot, while the tenant has fewer than so many.
     InsertSnapshot(Snapshot, u32),
     /// A changed snapshot, guarded by its revision. Only its state and when it goes can change.
@@ -208,6 +250,9 @@ pub enum Write {
     /// Removes at most so many events of a deployment, oldest first, without changing the sequence of later
     /// ones. Removing what is not there is no error.
     TrimEvents(DeploymentId, u32),
+    /// Removes the oldest events of an instance until their data had so many bytes together, or until there are none.
+    /// Like `TrimEvents` otherwise.
+    TrimInstanceEvents(InstanceId, u64),
     /// Removes a deployment and everything that belongs to it. Removing what is not there is no error.
     PurgeDeployment(DeploymentId),
     /// A new webhook, with an empty queue. A tenant that has [`WEBHOOKS`] that are not deleted gets no other: a
@@ -341,7 +386,7 @@ pub struct WebhookQueue {
 }
 
 /// Keeps everything that must survive. See the module's documentation for the contract.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: ProgramStore + MachineStore + UploadStore + 'static {
     /// Carries out all changes in one transaction, or none.
     ///
     /// # Errors

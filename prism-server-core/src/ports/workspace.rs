@@ -8,11 +8,15 @@
 //! Content travels in pieces, so that no file is ever in memory as a whole. A file that is written is staged out of
 //! everybody's sight first, and then placed in one step: whoever reads sees the old file or the new one.
 
-use std::{collections::BTreeMap, ops::Range, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use prism_types::{FileChange, FileType};
+use prism_types::{FileChange, FileType, Timestamp};
 
 use super::{BoxFuture, SandboxError};
 use crate::domain::workspace::WorkspacePath;
@@ -105,6 +109,12 @@ pub struct FileInfo {
 }
 
 impl FileInfo {
+    /// When it was last changed.
+    pub(crate) fn modified_at(&self) -> Timestamp {
+        let since = self.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
     /// The strong entity tag of the version.
     pub(crate) fn etag(&self) -> String {
         format!("\"{}\"", self.version)

@@ -102,7 +102,7 @@ pub(crate) async fn revoke(
     Ok(())
 }
 
-fn hash(key: &str) -> [u8; 32] {
+pub(super) fn hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 

@@ -51,6 +51,11 @@ impl Author {
         self.fields = names.take(limits::AUDIT_FIELDS).cloned().collect();
     }
 
+    /// The idempotency key of the request, if it has one.
+    pub(crate) fn idempotency_key(&self) -> Option<String> {
+        self.claim.as_ref().map(|claim| claim.key.to_string())
+    }
+
     /// The entry of the audit log for a change.
     pub(crate) fn entry(&self, core: &Core, subject: Subject) -> Write {
         Write::InsertAuditEntry(AuditEntry {

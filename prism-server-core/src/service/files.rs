@@ -26,6 +26,7 @@ use crate::{
         deployment::{AgentSpec, Deployment, DeploymentState},
         event::NewEvent,
         limits,
+        machine::Machine,
         precondition::Tags,
         tenant::Principal,
         workspace::WorkspacePath,
@@ -229,7 +230,7 @@ async fn make(
 }
 
 /// What a refusal of the workspace is for the caller. The path is the only thing that can be wrong.
-fn refused(error: SandboxError) -> Error {
+pub(crate) fn refused(error: SandboxError) -> Error {
     match error {
         SandboxError::NotAFile(path) => {
             let message = format!(
@@ -252,6 +253,7 @@ fn refused(error: SandboxError) -> Error {
             unavailable("The workspace is out of reach. Try again.")
         }
         SandboxError::Failed(cause) => Error::internal(cause),
+        error @ SandboxError::Refused(_) => Error::internal(error),
     }
 }
 
@@ -284,13 +286,21 @@ impl FileDesks {
     }
 }
 
+impl FileDesks {
+    /// The right to have something done in a machine, which counts with those to upload files.
+    pub(crate) fn transfer_in(&self, machine: &Machine) -> Result<Transfer> {
+        let id = machine.deployment_id().ok_or_else(|| Error::internal("a machine has no suffix"))?;
+        self.of(&id).transfer()
+    }
+}
+
 impl Desk {
     /// The right to upload or download a file.
     fn transfer(self: &Arc<Self>) -> Result<Transfer> {
         let permit = self.transfers.clone().try_acquire_owned().map_err(|_| {
             let most = limits::FILE_TRANSFERS;
             let message =
-                format!("{most} files of the deployment are on their way, which is the most. Try again.");
+                format!("{most} files or programs are under way here, which is the most. Try again.");
             Error::new(ErrorKind::RateLimited, message).retry_after(Duration::from_secs(1))
         })?;
         Ok(Transfer { _desk: self.clone(), _permit: permit })

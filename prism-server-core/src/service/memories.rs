@@ -92,7 +92,7 @@ pub(crate) async fn update(
             return Ok(before.clone());
         }
         fits(&memories, Some(id), &content)?;
-        let memory = Memory { content: content.clone(), updated_at: core.clock.now(), ..before.clone() };
+        let memory = before.clone().changed(content.clone(), core.clock.now());
         let commit = changed(set)
             .with(Write::PutMemory(memory.clone()))
             .with(author.entry(core, Subject::in_deployment(deployment_id, id)));

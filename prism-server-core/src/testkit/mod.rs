@@ -3,10 +3,12 @@
 
 pub mod clock;
 pub mod harness;
+pub mod hosting;
 mod local_server;
 pub mod mcp;
 pub mod model;
 pub mod sandbox;
+pub mod staging;
 pub mod store;
 pub mod workspace;
 

@@ -19,9 +19,13 @@ pub mod changes;
 pub mod concurrency;
 pub mod conversations;
 pub mod deployments;
+pub mod instance_logs;
 pub mod log;
+pub mod machines;
 pub mod memories;
+pub mod programs;
 pub mod records;
+pub mod uploads;
 pub mod webhooks;
 
 use std::sync::{Arc, Mutex};
@@ -70,6 +74,12 @@ where
     memories::forgotten_threads_are_kept_until_they_are(make().await).await;
     memories::a_deployment_has_one_dream_at_a_time(make().await).await;
     memories::a_quiet_time_is_taken_once(make().await).await;
+    machines::machines_are_guarded_limited_and_listed(make().await).await;
+    machines::the_engine_finds_machines_when_they_are_due(make().await).await;
+    machines::snapshots_of_machines_are_limited_and_listed(make().await).await;
+    uploads::uploads_are_guarded_and_limited(make().await).await;
+    uploads::the_engine_finds_uploads_when_they_are_due(make().await).await;
+    uploads::uploads_go_with_their_machine(make().await).await;
     changes::a_key_is_taken_once(make().await).await;
     changes::the_audit_log_is_read_newest_first(make().await).await;
     changes::old_records_expire(make().await).await;
@@ -80,6 +90,27 @@ where
     automations::an_instant_has_one_entry_in_a_history(make().await).await;
     automations::one_of_many_fires_an_instant(make().await).await;
     automations::automations_go_with_their_deployment(make().await).await;
+    programs::programs_are_guarded_and_named_once(make().await).await;
+    programs::programs_are_listed_by_mode_and_state(make().await).await;
+    programs::the_engine_finds_deleted_programs(make().await).await;
+    programs::a_program_shares_ids_logs_and_instances_with_agents(make().await).await;
+    programs::versions_are_guarded_and_numbered_once(make().await).await;
+    programs::versions_are_listed_by_state(make().await).await;
+    programs::versions_are_found_while_they_are_built(make().await).await;
+    programs::services_are_guarded_and_limited(make().await).await;
+    programs::services_are_listed_by_state_and_version(make().await).await;
+    programs::services_to_mind_are_found(make().await).await;
+    programs::jobs_are_guarded_and_limited(make().await).await;
+    programs::jobs_are_listed_by_state_and_version(make().await).await;
+    programs::jobs_to_mind_are_found(make().await).await;
+    programs::of_many_jobs_as_many_are_made_as_there_may_be(make().await).await;
+    programs::one_of_many_programs_gets_a_name(make().await).await;
+    programs::a_purged_program_leaves_nothing(make().await).await;
+    instance_logs::the_log_of_an_instance_is_read_from_any_place(make().await).await;
+    instance_logs::the_log_of_an_instance_is_trimmed_with_its_deployments(make().await).await;
+    instance_logs::the_log_of_an_instance_is_trimmed_by_its_bytes(make().await).await;
+    instance_logs::a_page_of_an_instance_with_large_events_ends_early(make().await).await;
+    instance_logs::webhooks_are_not_told_what_programs_write(make().await).await;
     log::a_log_is_dense_and_read_in_order(make().await).await;
     log::a_trimmed_log_goes_on_counting(make().await).await;
     log::a_page_of_large_events_ends_early(make().await).await;
@@ -146,6 +177,11 @@ pub async fn commit(store: &dyn Store, writes: impl IntoIterator<Item = Write>) 
 #[track_caller]
 fn is_conflict(result: StoreResult<()>, noun: &str) {
     assert!(matches!(&result, Err(StoreError::Conflict(told)) if *told == noun), "{result:?}");
+}
+
+#[track_caller]
+fn is_full(result: StoreResult<()>, nouns: &str) {
+    assert!(matches!(&result, Err(StoreError::Full(told)) if *told == nouns), "{result:?}");
 }
 
 #[track_caller]

@@ -1,10 +1,15 @@
 //! Sandboxes.
 
+#[cfg(any(feature = "docker", target_os = "linux"))]
+mod bundle;
 #[cfg(feature = "docker")]
 pub mod docker;
 pub mod memory;
 #[cfg(target_os = "linux")]
 pub mod process;
+
+#[cfg(target_os = "linux")]
+mod usage;
 
 #[cfg(feature = "docker")]
 pub use docker::DockerSandbox;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -15,8 +16,12 @@ use super::key_file;
 pub(super) const KEY_LENGTH: usize = 32;
 /// Length of a master key's id, in bytes.
 pub(super) const ID_LENGTH: usize = 8;
+/// Length of a block of SHA-256, in bytes.
+const BLOCK_LENGTH: usize = 64;
 /// Sets the id apart from any other use of SHA-256 on the key.
 const ID_PREFIX: &[u8] = b"prism master key id v1\0";
+/// Sets derived keys apart from any other use of the key.
+const DERIVED_PREFIX: &[u8] = b"prism derived key v1\0";
 
 /// A master key: 32 bytes, overwritten when they are no longer used. `Debug` shows its id only.
 #[derive(Clone)]
@@ -85,6 +90,11 @@ impl MasterKey {
         &self.key
     }
 
+    /// The key for a purpose.
+    pub(super) fn derive(&self, purpose: &[u8]) -> [u8; KEY_LENGTH] {
+        expand(&self.key, &[DERIVED_PREFIX, purpose])
+    }
+
     pub(super) fn to_base64(&self) -> Zeroizing<String> {
         Zeroizing::new(STANDARD.encode(*self.key))
     }
@@ -94,6 +104,18 @@ impl fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MasterKey(id {:016x})", u64::from_be_bytes(self.id))
     }
+}
+
+/// The first 32 bytes of HKDF-Expand with SHA-256 (RFC 5869, section 2.3). The key is random, so there is nothing to
+/// extract before.
+fn expand(key: &[u8; KEY_LENGTH], info: &[&[u8]]) -> [u8; KEY_LENGTH] {
+    // HMAC fills a key up with zeros, to the length of a block.
+    let mut block = Zeroizing::new([0; BLOCK_LENGTH]);
+    block[..KEY_LENGTH].copy_from_slice(key);
+    let mut mac = Hmac::<Sha256>::new((&*block).into());
+    info.iter().for_each(|part| mac.update(part));
+    mac.update(&[1]);
+    mac.finalize().into_bytes().into()
 }
 
 /// Why there is no master key. It never says anything of the key.
@@ -152,6 +174,26 @@ mod tests {
         assert!(shown.starts_with("MasterKey(id ") && shown.len() == 30, "{shown}");
         assert!(!shown.contains("abab") && !shown.contains("171"), "{shown}");
         assert_ne!(key.id(), MasterKey::from_bytes([0xac; 32]).id());
+    }
+
+    #[test]
+    fn expansion_is_that_of_rfc_5869() {
+        let hex = |text: &str| -> Vec<u8> {
+            (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+        };
+        let key = hex("077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5");
+        let okm = hex("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf");
+        let info = hex("f0f1f2f3f4f5f6f7f8f9");
+        assert_eq!(expand(&key.try_into().unwrap(), &[&info]).to_vec(), okm);
+    }
+
+    #[test]
+    fn a_derived_key_is_one_for_each_master_key_and_purpose() {
+        let (one, other) = (MasterKey::from_bytes([7; 32]), MasterKey::from_bytes([8; 32]));
+        assert_eq!(one.derive(b"a"), MasterKey::from_bytes([7; 32]).derive(b"a"));
+        assert_ne!(one.derive(b"a"), one.derive(b"b"));
+        assert_ne!(one.derive(b"a"), other.derive(b"a"));
+        assert_ne!(&one.derive(b""), one.bytes());
     }
 
     #[test]

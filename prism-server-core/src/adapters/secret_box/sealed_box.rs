@@ -95,6 +95,11 @@ impl SecretBox for SealedBox {
             }
         }
     }
+
+    /// Of the master key that new values are sealed with; former ones derive nothing.
+    fn derive(&self, purpose: &[u8]) -> Result<[u8; 32], SecretBoxError> {
+        Ok(self.master_key.derive(purpose))
+    }
 }
 
 impl fmt::Debug for SealedBox {
@@ -189,6 +194,13 @@ mod tests {
         let new = changed.seal(CONTEXT, &Secret::new("y")).unwrap();
         assert_eq!(sealing_box(1).open(CONTEXT, &new), Err(SecretBoxError::OtherKey));
         assert_eq!(sealing_box(2).open(CONTEXT, &new).unwrap().expose(), "y");
+    }
+
+    #[test]
+    fn keys_are_derived_from_the_present_master_key_only() {
+        let changed = sealing_box(2).with_former_key(MasterKey::from_bytes([1; 32]));
+        assert_eq!(changed.derive(b"x"), sealing_box(2).derive(b"x"));
+        assert_ne!(changed.derive(b"x"), sealing_box(1).derive(b"x"));
     }
 
     #[test]

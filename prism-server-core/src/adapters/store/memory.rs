@@ -5,8 +5,11 @@
 //! conformance suite; nothing survives the process.
 
 mod automations;
+mod machines;
+mod programs;
 mod snapshots;
 mod state;
+mod uploads;
 mod webhooks;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

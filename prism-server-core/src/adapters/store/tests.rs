@@ -41,7 +41,19 @@ mod equivalence {
             event::NewEvent,
             idempotency::KeptReply,
             instance::{Instance, InstanceState},
+            machine::{
+                Machine, MachineState,
+                snapshot::MachineSnapshot,
+                upload::{Upload, UploadRoom, UploadState},
+            },
             memory::{Memory, MemorySet},
+            program::{
+                Mode, ProgramDeployment, ProgramState,
+                hosted::{Hosted, Stage},
+                job::{Job, JobState},
+                service::{Service, ServiceState},
+                version::{BuildState, Version, VersionState},
+            },
             run::{Run, RunState},
             skill::SkillRecord,
             snapshot::{Snapshot, SnapshotState},
@@ -51,17 +63,23 @@ mod equivalence {
                 delivery::{Delivery, DeliveryState},
             },
         },
-        ports::{DeliveryQuery, DeploymentFilter, Expiring, ListQuery, Write},
+        ports::{
+            DeliveryQuery, DeploymentFilter, Expiring, HostedFilter, ListQuery, LogPlace, ProgramFilter,
+            Write,
+        },
         testkit::store::{Recorder, commit, records::*},
     };
 
     /// How many different ids of a kind there are: few, so that writes meet.
     const IDS: u32 = 3;
 
+    /// The number of the first deployment of a program. The last one of an agent has it, too, so that they meet.
+    const PROGRAMS: u32 = IDS - 1;
+
     /// A write of each kind, made of small numbers.
     fn write() -> impl Strategy<Value = Write> {
         // A purge takes away what the others work on, so it is rare.
-        let kind = prop_oneof![60 => 0..50_u32, 1 => Just(50)];
+        let kind = prop_oneof![60 => 0..65_u32, 1 => Just(65)];
         (kind, 0..IDS, 0..IDS, 0..4_u32, any::<bool>()).prop_map(|(kind, a, b, number, flag)| {
             let revision = u64::from(number % 2);
             let text = flag.then(|| format!("text {number}"));
@@ -111,6 +129,55 @@ mod equivalence {
                 revision,
                 ..Delivery::new(id("whe_", a), b.into(), "ping".to_owned(), None, at(a))
             };
+            let machine = Machine {
+                state: MachineState::ALL[number as usize],
+                failure: text.clone(),
+                expires_at: at(number),
+                revision,
+                ..machine(b, a)
+            };
+            let upload = Upload {
+                state: UploadState::ALL[number as usize],
+                size: number.into(),
+                expires_at: at(number),
+                revision,
+                ..upload(b, b, a)
+            };
+            let room = UploadRoom { of_machine: 1, of_tenant: 2, machine_bytes: 4, tenant_bytes: 5 };
+            let owner = PROGRAMS + b;
+            let program = ProgramDeployment {
+                name: format!("program {number}"),
+                mode: Mode::ALL[number as usize % 2],
+                state: ProgramState::ALL[a as usize],
+                deleted_at: flag.then(|| at(number)),
+                revision,
+                ..program(number, owner)
+            };
+            let version = Version {
+                number: number % 3,
+                state: VersionState::ALL[number as usize],
+                build: flag.then(|| build(b, BuildState::ALL[number as usize])),
+                revision,
+                ..version(owner, a)
+            };
+            let hosted = Hosted {
+                version_id: id("ver_", number % 2),
+                stage: Stage::ALL[b as usize],
+                kept_until: flag.then(|| at(number)),
+                ..Hosted::new(id("ins_", a), id("dep_", owner), id("ver_", 0))
+            };
+            let service = Service {
+                hosted: hosted.clone(),
+                state: ServiceState::ALL[(number * 2 + b) as usize % 6],
+                revision,
+                ..service(owner, a)
+            };
+            let job = Job {
+                hosted: Hosted { instance_id: id("ins_", number), ..hosted },
+                state: JobState::ALL[(number * 3 + b) as usize % 8],
+                revision,
+                ..job(owner, a)
+            };
             match kind {
                 0 => Write::InsertTenant(tenant),
                 1 => Write::UpdateTenant(tenant),
@@ -140,7 +207,8 @@ mod equivalence {
                     let name = if number < 2 { "token" } else { "run_status" }.to_owned();
                     Write::Append(NewEvent { run_id, name, ..event(a, "{}") })
                 }
-                21 => Write::TrimEvents(id("dep_", a), number),
+                21 if flag => Write::TrimInstanceEvents(id("ins_", a), number.into()),
+                21 => Write::TrimEvents(id("dep_", a + b), number),
                 22 if flag => Write::CancelRun(id("run_", a)),
                 22 => Write::TouchRun(id("run_", a)),
                 23 => Write::Meter(
@@ -192,7 +260,31 @@ mod equivalence {
                     ..snapshot(b, a)
                 }),
                 49 => Write::DeleteSnapshot(id("snap_", a)),
-                _ => Write::PurgeDeployment(id("dep_", a)),
+                50 => Write::InsertProgram(program),
+                51 => Write::UpdateProgram(program),
+                52 => Write::InsertVersion(version),
+                53 => Write::UpdateVersion(version),
+                54 => Write::InsertService(service, 2),
+                55 => Write::UpdateService(service),
+                56 => Write::InsertJob(job, 2),
+                57 => Write::UpdateJob(job),
+                58 => Write::Append(NewEvent {
+                    name: "log".to_owned(),
+                    instance_id: Some(id("ins_", owner)),
+                    ..event(owner, "{}")
+                }),
+                59 => Write::InsertMachine(machine, 2),
+                60 => Write::UpdateMachine(machine),
+                61 if flag => Write::DeleteMachine(id("ins_", a)),
+                61 => Write::DeleteMachineSnapshot(id("snap_", a)),
+                62 => Write::InsertMachineSnapshot(
+                    MachineSnapshot { instance_id: id("ins_", number), ..machine_snapshot(b, a) },
+                    2,
+                ),
+                63 if flag => Write::DeleteUpload(id("upl_", a)),
+                63 => Write::UpdateUpload(upload),
+                64 => Write::InsertUpload(upload, room),
+                _ => Write::PurgeDeployment(id("dep_", a + b)),
             }
         })
     }
@@ -200,6 +292,47 @@ mod equivalence {
     /// The writes of a commit, mostly one, because a refused one takes the others with it.
     fn writes() -> impl Strategy<Value = Vec<Write>> {
         prop_oneof![4 => prop::collection::vec(write(), 1), 1 => prop::collection::vec(write(), 2..4)]
+    }
+
+    /// What can be read of programs with a number, as text.
+    async fn everything_of_programs(store: &dyn Store, number: u32, text: &mut String) {
+        macro_rules! note {
+            ($($read:expr),* $(,)?) => { $(text.push_str(&format!("{:?}\n", $read.await.unwrap()));)* };
+        }
+        fn page<Id>() -> ListQuery<Id> {
+            ListQuery { before: None, limit: 2 }
+        }
+        let (deployment, instance) = (id("dep_", number), id("ins_", number));
+        for mode in [None, Some(Mode::Service)] {
+            for state in [None, Some(ProgramState::Paused)] {
+                note!(store.programs(&id("ten_", number), ProgramFilter { mode, state }, page()));
+            }
+        }
+        for version in [None, Some(id("ver_", 1))] {
+            for state in ServiceState::ALL.iter().copied().map(Some).chain([None]) {
+                let filter = HostedFilter { state, version: version.clone() };
+                note!(store.services(&deployment, filter, page()));
+            }
+            for state in JobState::ALL.iter().copied().map(Some).chain([None]) {
+                let filter = HostedFilter { state, version: version.clone() };
+                note!(store.jobs(&deployment, filter, page()));
+            }
+        }
+        note!(
+            store.program(&deployment),
+            store.version(&id("ver_", number)),
+            store.versions(&deployment, None, page()),
+            store.versions(&deployment, Some(VersionState::Ready), page()),
+            store.service(&instance),
+            store.job(&id("run_", number)),
+            store.job_in(&instance),
+            store.last_sequence(&deployment),
+            store.events(&deployment, 0, 9),
+            store.instance_events(&instance, LogPlace::After(2), 2),
+            store.instance_events(&instance, LogPlace::Offset(1), 2),
+            store.instance_events(&instance, LogPlace::Tail(2), 9),
+            store.instance_event_bytes(&instance),
+        );
     }
 
     /// Everything that can be read, as text.
@@ -235,6 +368,15 @@ mod equivalence {
                 store.snapshot_in(&id("ins_", number)),
                 store.snapshots(&tenant, at(1), ListQuery { before: None, limit: 2 }),
                 store.expired_snapshots(at(number), 2),
+                store.machine(&id("ins_", number)),
+                store.machines(&tenant),
+                store.machines_to_mind(at(number), None, 2),
+                store.machine_snapshot(&id("snap_", number)),
+                store.machine_snapshot_in(&id("ins_", number)),
+                store.machine_snapshots(&tenant),
+                store.upload(&id("upl_", number)),
+                store.open_uploads(&id("ins_", number)),
+                store.uploads_to_mind(at(number), None, 2),
                 store.thread(&thread),
                 store.threads(&deployment, ListQuery { before: Some(id("thr_", 2)), limit: 9 }),
                 store.messages(&thread, 1, 9),
@@ -284,6 +426,15 @@ mod equivalence {
                 note!(store.deliveries(&webhook, query));
             }
         }
+        for number in 0..PROGRAMS + IDS {
+            everything_of_programs(store, number, &mut text).await;
+        }
+        note!(
+            store.deleted_programs(None, 2),
+            store.building_versions(Some(&id("ver_", 0)), 9),
+            store.services_to_mind(at(1), None, 2),
+            store.jobs_to_mind(at(2), Some(&id("run_", 0)), 9),
+        );
         note!(store.tenants(ListQuery { before: None, limit: 9 }), store.running_runs(None, 9));
         note!(store.deleted_webhooks(9), store.due_queues(None, 2));
         note!(store.pending_approvals(None, 2), store.pending_approvals(Some(&id("apr_", 1)), 9));
@@ -314,7 +465,11 @@ mod equivalence {
                 sqlite.with_writer(|writer| writer.execute_batch("PRAGMA synchronous = OFF").unwrap()).await;
                 let (told, told_too) = (Recorder::of(&memory), Recorder::of(&sqlite));
                 // Most histories start with something to work on.
-                let start = if begun { (0..IDS).flat_map(whole_deployment).collect() } else { Vec::new() };
+                let programs = (IDS..IDS + 2).flat_map(|number| {
+                    [Write::InsertProgram(program(1, number)), Write::InsertVersion(version(number, number))]
+                });
+                let all = (0..IDS).flat_map(whole_deployment).chain(programs);
+                let start = if begun { all.collect() } else { Vec::new() };
                 for (number, writes) in [start].into_iter().chain(commits).enumerate() {
                     let result = format!("{:?}", commit(&memory, writes.clone()).await);
                     let result_too = format!("{:?}", commit(&sqlite, writes.clone()).await);

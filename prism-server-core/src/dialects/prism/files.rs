@@ -10,9 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use prism_types::{
-    DeletedFile, FileEncoding, FileEntry, FileList, FileType, FileWritten, Problem, Timestamp,
-};
+use prism_types::{DeletedFile, FileEncoding, FileEntry, FileList, FileType, FileWritten, Problem};
 use serde_json::Value;
 
 use super::{Call, Shared, deployment_id, error::Answer};
@@ -147,7 +145,7 @@ pub(super) async fn write(
         files::write(&core, &author, &id, &place, &conditions, content).await
     });
     let info = written.await?;
-    let answer = FileWritten::new(path.as_str(), info.size, modified(&info));
+    let answer = FileWritten::new(path.as_str(), info.size, info.modified_at());
     Ok(Reply::json(StatusCode::OK, &answer)?.etag(info.etag()))
 }
 
@@ -240,14 +238,9 @@ fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
     }
 }
 
-fn modified(info: &FileInfo) -> Timestamp {
-    let since = info.modified.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
 fn entry((name, info): (String, FileInfo)) -> FileEntry {
     match info.kind {
-        FileType::File => FileEntry::file(name, info.size, modified(&info)),
-        ref kind => FileEntry::other(name, kind.clone(), modified(&info)),
+        FileType::File => FileEntry::file(name, info.size, info.modified_at()),
+        ref kind => FileEntry::other(name, kind.clone(), info.modified_at()),
     }
 }

@@ -28,33 +28,25 @@ mod threads;
 mod tools;
 mod webhooks;
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Request, State},
-    middleware::{self, Next},
+    extract::State,
+    middleware,
     response::{IntoResponse, Response},
     routing::MethodRouter,
 };
-use http::HeaderValue;
 use prism_types::DeploymentId;
 
 use crate::{
     core::Core,
-    domain::tenant::Principal,
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     http::{
-        Authenticator,
-        body::read_bytes,
-        change::{Admission, Change},
-        idempotency,
-        query::Query,
-        rate_limit::RateLimit,
+        Authenticator, endpoints,
+        gate::{Call, path_id},
         request_id,
     },
-    service::author::{Author, claim},
-    telemetry,
 };
 
 use error::Answer;
@@ -66,26 +58,9 @@ pub use operations::{OPERATIONS, Operation, Parameter};
 type Shared = State<Arc<Core>>;
 
 /// The dialect as a router.
-pub(crate) fn router(core: Arc<Core>, authenticator: Arc<dyn Authenticator>) -> Router {
-    let rate_limit = core.settings.requests_per_second.and_then(RateLimit::new).map(Arc::new);
-    let mut router = Router::new();
-    for operation in OPERATIONS {
-        let gate = Gate {
-            authenticator: authenticator.clone(),
-            rate_limit: rate_limit.clone(),
-            core: core.clone(),
-            operation,
-        };
-        let handler: MethodRouter<Arc<Core>> = handler(operation);
-        let handler = handler.route_layer(middleware::from_fn_with_state(gate, enter));
-        router = router.route(operation.path, handler);
-    }
-    router
-        .method_not_allowed_fallback(method_not_allowed)
-        .fallback(unknown_path)
-        .layer(middleware::from_fn(catch_panic))
-        .layer(middleware::from_fn(request_id::layer))
-        .with_state(core)
+pub(crate) fn router(core: Arc<Core>, authenticator: &Arc<dyn Authenticator>) -> Router {
+    let endpoints = OPERATIONS.iter().map(|operation| (operation.path, operation.rule(), handler(operation)));
+    endpoints::router(core, authenticator, endpoints, tell).layer(middleware::from_fn(request_id::layer))
 }
 
 /// The handler of an operation; a unit test makes sure that every one has its own.
@@ -161,138 +136,13 @@ fn handler(operation: &Operation) -> MethodRouter<Arc<Core>> {
     }
 }
 
-/// What stands before every endpoint.
-#[derive(Clone)]
-struct Gate {
-    authenticator: Arc<dyn Authenticator>,
-    rate_limit: Option<Arc<RateLimit>>,
-    core: Arc<Core>,
-    operation: &'static Operation,
-}
-
-/// Lets a request in whose caller is known, has the scope and is not too fast.
-async fn enter(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let begun = Instant::now();
-    let (parts, body) = request.into_parts();
-    let mut left = None;
-    let principal = async {
-        let principal = gate.authenticator.authenticate(&parts).await?;
-        if let Some(limit) = &gate.rate_limit {
-            left = Some(0);
-            left = Some(limit.check(&principal.caller)?);
-        }
-        let scope = gate.operation.scope;
-        if !principal.scopes.contains(scope) {
-            let message = format!("The API key lacks the scope {}.", scope.as_str());
-            return Err(Error::new(ErrorKind::Forbidden, message));
-        }
-        if !gate.operation.takes_query() {
-            Query::parse(parts.uri.query()).finish()?;
-        }
-        Ok(principal)
-    };
-    let answer = match principal.await {
-        Ok(principal) => pass(&gate, principal, Request::from_parts(parts, body), next).await,
-        Err(error) => Err(error),
-    };
-    let mut response = answer.unwrap_or_else(|error| Answer(error).into_response());
-    if let (Some(limit), Some(left)) = (&gate.rate_limit, left) {
-        limit.tell(left, response.headers_mut());
-    }
-    let status = response.status().as_u16();
-    telemetry::answered(gate.operation.id, status, begun);
-    tracing::debug!(operation = gate.operation.id, status, took = ?begun.elapsed(), "answered");
-    response
-}
-
-/// Lets a request in that may come in. A request with an idempotency key waits for those before it with the same key,
-/// and is answered with what the first was answered.
-async fn pass(gate: &Gate, principal: Principal, mut request: Request, next: Next) -> Result<Response> {
-    let operation = gate.operation;
-    if operation.method == "GET" {
-        request.extensions_mut().insert(principal);
-        return Ok(next.run(request).await);
-    }
-    let request_id = request.headers().get(request_id::HEADER);
-    let request_id = request_id.and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-    // Other methods are idempotent by themselves (RFC 9110, section 9.2.2).
-    let key = if operation.method == "POST" { idempotency::key(request.headers())? } else { None };
-    let (mut claimed, mut turn) = (None, None);
-    if let Some(key) = key {
-        let (parts, body) = request.into_parts();
-        let body = read_bytes(body).await?;
-        turn = Some(gate.core.turns.take(&principal.tenant_id, &key).await);
-        let fingerprint = idempotency::fingerprint(&parts, &body);
-        match claim(&gate.core, &principal.tenant_id, key, fingerprint).await? {
-            Ok(reply) => {
-                let mut response = reply.into_response();
-                response.headers_mut().insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
-                return Ok(response);
-            }
-            Err(claim) => claimed = Some(claim),
-        }
-        request = Request::from_parts(parts, body.into());
-    }
-    let author = Author::new(principal, operation.id, request_id, claimed);
-    request.extensions_mut().insert(Admission::new(author, turn));
-    Ok(next.run(request).await)
-}
-
-/// A request that reads, as the handlers see it.
-struct Call {
-    principal: Principal,
-    request: Request,
-}
-
-impl<S: Sync> axum::extract::FromRequest<S> for Call {
-    type Rejection = Answer;
-
-    async fn from_request(mut request: Request, _: &S) -> Result<Self, Answer> {
-        match request.extensions_mut().remove::<Principal>() {
-            Some(principal) => Ok(Self { principal, request }),
-            None => Err(Answer(Error::internal("an endpoint was reached past its gate"))),
-        }
-    }
-}
-
-impl<S: Sync> axum::extract::FromRequest<S> for Change {
-    type Rejection = Answer;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Answer> {
-        Ok(Self::of(request)?)
-    }
-}
-
-/// Reads an id of a path; something else than an id names nothing, so it is not found.
-fn path_id<Id: std::str::FromStr>(text: &str, noun: &str) -> Result<Id> {
-    text.parse().map_err(|_| Error::not_found(noun))
-}
-
 fn deployment_id(text: &str) -> Result<DeploymentId> {
     path_id(text, "Deployment")
 }
 
-async fn unknown_path(request: Request) -> Answer {
-    let message = format!("There is no {} here.", shown(request.uri().path()));
-    Answer(Error::new(ErrorKind::NotFound, message))
-}
-
-async fn method_not_allowed(request: Request) -> Answer {
-    let message = format!("{} cannot be used on {}.", request.method(), shown(request.uri().path()));
-    Answer(Error::new(ErrorKind::MethodNotAllowed, message))
-}
-
-fn shown(path: &str) -> String {
-    path.chars().take(200).collect()
-}
-
-/// Turns a panic of a handler into a 500.
-async fn catch_panic(request: Request, next: Next) -> Response {
-    use futures::FutureExt;
-    match std::panic::AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
-        Err(_) => Answer(Error::internal("a handler panicked")).into_response(),
-    }
+/// How this dialect tells errors.
+fn tell(error: Error) -> Response {
+    Answer(error).into_response()
 }
 
 #[cfg(test)]

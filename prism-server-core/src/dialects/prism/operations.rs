@@ -1,6 +1,9 @@
 //! Every endpoint of the native API.
 
-use crate::domain::tenant::Scope;
+use crate::{
+    domain::{limits, tenant::Scope},
+    http::gate::{Key, Rule},
+};
 
 /// An endpoint.
 #[derive(Debug, Clone, Copy)]
@@ -30,9 +33,17 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Whether it has parameters in its query.
-    pub(super) fn takes_query(&self) -> bool {
-        self.parameters.iter().any(|parameter| parameter.place == "query")
+    /// What it asks of its requests.
+    pub(super) fn rule(&self) -> Rule {
+        Rule {
+            id: self.id,
+            changes: self.method != "GET",
+            scope: self.scope,
+            takes_query: self.parameters.iter().any(|parameter| parameter.place == "query"),
+            // Other methods are idempotent by themselves.
+            key: if self.method == "POST" { Key::Optional } else { Key::Ignored },
+            largest_body: limits::BODY,
+        }
     }
 }
 

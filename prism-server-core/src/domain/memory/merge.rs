@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | have a text that nobody knows | | it is learned |
 //! | have lost it | did not change it | it is removed |
-//! | have lost it | changed it | it stays as the store has it |
+//! | have lost it | changed it, or changed it and back | it stays as the store has it |
 //! | have it as it was | changed it | the agent gets the change |
 //! | have it | deleted it | the agent forgets it |
 //! | never had it, or are others | has it | the agent gets it |
@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prism_types::MemoryId;
+use prism_types::{MemoryId, Timestamp};
 
 use super::{Memory, room};
 use crate::domain::limits;
@@ -49,6 +49,18 @@ impl Changes {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.put.is_empty() && self.remove.is_empty()
+    }
+}
+
+impl Memory {
+    /// The memory with a content that a user gives it.
+    ///
+    /// It may be the one that the agent knows, given back after another. So it is not taken for removed by the agent
+    /// until both were in step again: what the agent has of it may be there or not.
+    #[must_use]
+    pub fn changed(self, content: String, now: Timestamp) -> Self {
+        let offered = self.offered.or_else(|| self.synced.clone());
+        Self { content, updated_at: now, offered, ..self }
     }
 }
 
@@ -90,15 +102,27 @@ pub fn merge(
             continue;
         }
         // An earlier write is over by now: what is there of its texts is what the agent has for it.
-        let mut old = [&memory.offered, &memory.synced].into_iter().flatten();
-        let old = old.find(|text| **text != memory.content && there.contains(text.as_str())).cloned();
-        let content = Some(memory.content.clone());
+        let known = [&memory.offered, &memory.synced].into_iter().flatten();
+        let old = known.filter(|text| **text != memory.content && there.contains(text.as_str()));
+        let mut old = old.collect::<BTreeSet<_>>().into_iter().cloned();
+        let (content, old, other) = (Some(memory.content.clone()), old.next(), old.next());
         let (synced, offered) = if has { (content, old) } else { (old, content) };
         let next = Memory { synced, offered, ..memory.clone() };
         if next != *memory {
             before.put.push(next);
         }
         live.push(memory);
+        // The agent can have made one of both by itself: that is forgotten as a memory of its own.
+        if let Some(other) = other {
+            let other = Memory {
+                forgotten: true,
+                content: String::new(),
+                synced: Some(other.clone()),
+                ..learn(&other)
+            };
+            leaving.push(other.id.clone());
+            before.put.push(other);
+        }
     }
     let contents: BTreeSet<&str> = live.iter().map(|memory| memory.content.as_str()).collect();
     let (mut number, mut text) = (live.len(), live.iter().map(|memory| room(&memory.content)).sum::<usize>());
@@ -146,7 +170,7 @@ impl Merge {
 
 #[cfg(test)]
 mod tests {
-    use prism_types::{MemorySource, Timestamp};
+    use prism_types::MemorySource;
     use proptest::prelude::*;
 
     use super::*;
@@ -250,7 +274,8 @@ mod tests {
                 Deed::Update(place, number) if !self.is_taken(&text(number)) => {
                     let Some(id) = self.live().get(place).map(|memory| memory.id.clone()) else { return };
                     let memory = self.memories.iter_mut().find(|memory| memory.id == id).unwrap();
-                    let old = std::mem::replace(&mut memory.content, text(number));
+                    let old = memory.content.clone();
+                    *memory = memory.clone().changed(text(number), Timestamp::UNIX_EPOCH);
                     let is_known = memory.was(&old);
                     self.drops(&old, is_known || !self.files.contains(&old));
                     self.wants(&text(number));
@@ -327,27 +352,46 @@ mod tests {
         fn in_any_order_of_changes_and_crashes_nothing_is_lost_or_doubled_or_comes_back(
             deeds in prop::collection::vec(deed(), 0..24),
         ) {
-            let mut world = World::default();
-            for deed in deeds {
-                world.carry_out(deed);
-            }
-            world.sync(2, []);
-            let contents: Vec<_> = world.live().iter().map(|memory| memory.content.clone()).collect();
-            let unique: BTreeSet<_> = contents.iter().cloned().collect();
-            prop_assert_eq!(unique.len(), contents.len(), "no memory is doubled: {:?}", &contents);
-            prop_assert_eq!(&unique, &world.files.iter().cloned().collect(), "both have the same");
-            prop_assert_eq!(world.files.len(), unique.len());
-            prop_assert!(is_in_step(&world.memories), "{:?}", &world.memories);
-            for wanted in &world.must {
-                prop_assert!(unique.contains(wanted), "{wanted} is lost: {:?}", &world);
-            }
-            for deleted in &world.must_not {
-                prop_assert!(!unique.contains(deleted), "{deleted} came back: {:?}", &world);
-            }
-            let settled = (world.memories.clone(), world.files.clone());
-            world.sync(2, []);
-            prop_assert_eq!(settled, (world.memories, world.files), "once in step, nothing is left to do");
+            holds(deeds)?;
         }
+    }
+
+    /// What has to hold once these deeds are done and both are in step.
+    fn holds(deeds: impl IntoIterator<Item = Deed>) -> Result<(), TestCaseError> {
+        let mut world = World::default();
+        deeds.into_iter().for_each(|deed| world.carry_out(deed));
+        world.sync(2, []);
+        let contents: Vec<_> = world.live().iter().map(|memory| memory.content.clone()).collect();
+        let unique: BTreeSet<_> = contents.iter().cloned().collect();
+        prop_assert_eq!(unique.len(), contents.len(), "no memory is doubled: {:?}", &contents);
+        prop_assert_eq!(&unique, &world.files.iter().cloned().collect(), "both have the same");
+        prop_assert_eq!(world.files.len(), unique.len());
+        prop_assert!(is_in_step(&world.memories), "{:?}", &world.memories);
+        for wanted in &world.must {
+            prop_assert!(unique.contains(wanted), "{wanted} is lost: {:?}", &world);
+        }
+        for deleted in &world.must_not {
+            prop_assert!(!unique.contains(deleted), "{deleted} came back: {:?}", &world);
+        }
+        let settled = (world.memories.clone(), world.files.clone());
+        world.sync(2, []);
+        prop_assert_eq!(settled, (world.memories, world.files), "once in step, nothing is left to do");
+        Ok(())
+    }
+
+    #[test]
+    fn a_text_that_a_memory_is_given_back_stays_though_the_agent_removed_it_meanwhile() {
+        use Deed::{Add, Create, Overtaken, Remove, Replace, Sync, Update};
+        holds([Add(2), Sync(2), Update(0, 0), Remove(0), Update(0, 2)]).unwrap();
+        let (add, create) = ([Add(0), Overtaken(0, 2)], [Create(1), Overtaken(0, 0), Create(3)]);
+        holds([&add[..], &create, &[Replace(0, 3), Update(0, 2)]].concat()).unwrap();
+    }
+
+    #[test]
+    fn of_a_memory_that_was_changed_twice_neither_text_comes_back() {
+        use Deed::{Add, Create, Overtaken, Sync, Update};
+        let deeds = [Create(1), Overtaken(0, 0), Add(0), Sync(0), Update(0, 2), Create(1), Sync(0)];
+        holds(deeds).unwrap();
     }
 
     fn memory(number: u32, content: &str) -> Memory {

@@ -37,7 +37,7 @@ pub struct Memory {
     pub forgotten: bool,
     /// What the agent's files had for it when they were last in step.
     pub synced: Option<String>,
-    /// What was about to be written into the agent's files for it, and may be there or not.
+    /// What may be in the agent's files for it or not: it was about to be written, or a user changed the memory since.
     pub offered: Option<String>,
 }
 

@@ -119,15 +119,15 @@ pub struct WebhookChange {
     pub enabled: Option<bool>,
 }
 
-/// Whether there are webhooks that are told events of this name at all.
-pub fn can_be_told(event: &str) -> bool {
-    event != TOKEN
+/// Whether there are webhooks that are told such an event at all: not what a program writes, which is as much as it likes.
+pub fn can_be_told(event: &NewEvent) -> bool {
+    event.name != TOKEN && event.instance_id.is_none()
 }
 
 /// Whether a webhook with this choice of events and deployment is told an event.
 pub fn wants(events: &[WebhookEventType], deployment: Option<&DeploymentId>, event: &NewEvent) -> bool {
     let named = |kind: &WebhookEventType| *kind == WebhookEventType::All || kind.as_str() == event.name;
-    can_be_told(&event.name)
+    can_be_told(event)
         && deployment.is_none_or(|deployment| *deployment == event.deployment_id)
         && events.iter().any(named)
 }
@@ -382,6 +382,7 @@ pub(crate) mod tests {
             deployment_id: "dep_1".parse().unwrap(),
             run_id: None,
             thread_id: None,
+            instance_id: None,
             name: name.to_owned(),
             data: "{}".to_owned(),
             created_at: at(0),
@@ -400,6 +401,9 @@ pub(crate) mod tests {
         ] {
             let events: Vec<WebhookEventType> = events.iter().map(|&kind| kind.into()).collect();
             assert_eq!(wants(&events, deployment, &event(name)), told, "{events:?} {name}");
+            // Nobody is told what a program writes, whatever it is called.
+            let written = NewEvent { instance_id: Some("ins_1".parse().unwrap()), ..event(name) };
+            assert!(!wants(&events, deployment, &written), "{events:?} {name}");
         }
     }
 }

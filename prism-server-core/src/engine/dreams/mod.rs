@@ -13,7 +13,7 @@ use crate::{
         dream::{Dream, DreamState, report},
         run::{Run, RunState},
     },
-    error::{ErrorKind, Result, failure},
+    error::{Result, failure},
     ports::{Commit, StoreError, Write},
     service::{dreams, runs},
 };
@@ -35,7 +35,7 @@ pub(super) async fn begin(core: &Core) -> Result<()> {
         for quiet in page {
             match dreams::start_idle(core, &quiet).await {
                 // It is not quiet any more, or dreams already.
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                Err(error) if error.is_conflict() => {}
                 Err(error) => {
                     tracing::warn!(deployment = %quiet.deployment_id, %error, cause = error.cause(), "a dream was not started");
                 }

@@ -160,7 +160,7 @@ async fn start(core: &Core, deployment: &Deployment, automation: &Automation) ->
 /// What becomes of an instant whose run could not be started; an error that may pass is none of these.
 fn outcome(error: Error) -> Result<Outcome> {
     let code = match error.kind() {
-        ErrorKind::Conflict => {
+        _ if error.is_conflict() => {
             return Ok(Outcome::Skipped(failure("thread_busy", error.message())));
         }
         ErrorKind::InsufficientCredits => "insufficient_credits",

@@ -17,8 +17,20 @@ use crate::{
         event::NewEvent,
         idempotency::KeptReply,
         instance::{Instance, InstanceState},
+        machine::{
+            Machine, MachineState, Model, Origin,
+            snapshot::MachineSnapshot,
+            upload::{Collision, Upload, UploadContent, UploadSource, UploadState},
+        },
         memory::{Memory, MemorySet},
         message::Message,
+        program::{
+            Mode, ProgramDeployment, ProgramState,
+            hosted::Hosted,
+            job::{Job, JobState},
+            service::{Service, ServiceState},
+            version::{Build, BuildState, CachePolicy, Version, VersionState},
+        },
         run::{Run, RunState},
         secret::SealedSecret,
         skill::{SkillRecord, SkillState},
@@ -184,6 +196,156 @@ pub fn snapshot(tenant: u32, number: u32) -> Snapshot {
     }
 }
 
+/// An active deployment of a program of a tenant, whose versions are run as jobs.
+pub fn program(tenant: u32, number: u32) -> ProgramDeployment {
+    ProgramDeployment {
+        id: id("dep_", number),
+        tenant_id: id("ten_", tenant),
+        name: format!("Program {number} \u{1f980} 'quoted'"),
+        mode: Mode::Job,
+        description: Some("What it is for".to_owned()),
+        metadata: r#"{"team": "video", "deep": [null, 0.5, -1, {"": "\u0000"}]}"#.to_owned(),
+        state: ProgramState::Active,
+        active_version: Some(id("ver_", number)),
+        last_version: number,
+        created_at: at(number),
+        updated_at: at(number),
+        deleted_at: None,
+        revision: 0,
+    }
+}
+
+/// A version of a program that waits for its bundle. Its number is that of its id.
+pub fn version(deployment: u32, number: u32) -> Version {
+    Version {
+        id: id("ver_", number),
+        deployment_id: id("dep_", deployment),
+        number,
+        bundle_digest: format!("sha256:{number}"),
+        manifest: r#"{"files": [{"path": "main.py", "size": 3}]}"#.to_owned(),
+        config: r#"{"command": ["python", "main.py"]}"#.to_owned(),
+        sandbox: prism_types::SandboxType::Process,
+        cache: CachePolicy::Auto,
+        state: VersionState::Created,
+        instance_id: id("ins_", number),
+        build: None,
+        failure: None,
+        created_at: at(number),
+        ready_at: None,
+        revision: 0,
+    }
+}
+
+/// A build, in the sandbox with this number.
+pub fn build(number: u32, state: BuildState) -> Build {
+    Build { instance_id: id("ins_", number), state, failure: None, started_at: None, ended_at: None }
+}
+
+/// A machine.
+pub fn machine(tenant: u32, number: u32) -> Machine {
+    Machine {
+        id: id("ins_", number),
+        tenant_id: id("ten_", tenant),
+        model: machine_model(),
+        metadata: "{}".to_owned(),
+        allows_public_traffic: true,
+        has_environment: false,
+        origin: Origin::Nothing,
+        state: MachineState::Creating,
+        failure: None,
+        life: 1000,
+        expires_at: at(20),
+        created_at: at(10),
+        started_at: None,
+        revision: 0,
+    }
+}
+
+/// A snapshot of a machine, in a sandbox of its own.
+pub fn machine_snapshot(tenant: u32, number: u32) -> MachineSnapshot {
+    MachineSnapshot {
+        id: id("snap_", number),
+        tenant_id: id("ten_", tenant),
+        machine_id: id("ins_", 1),
+        instance_id: id("ins_", 1000 + number),
+        model: machine_model(),
+        size: 7,
+        created_at: at(10),
+    }
+}
+
+/// An upload of 10 bytes to the machine with a number.
+pub fn upload(tenant: u32, machine: u32, number: u32) -> Upload {
+    Upload {
+        id: id("upl_", number),
+        tenant_id: id("ten_", tenant),
+        machine_id: id("ins_", machine),
+        content: UploadContent::File,
+        source: UploadSource::File,
+        target: "a/b".to_owned(),
+        collision: Collision::Merge,
+        size: 10,
+        part_size: 4,
+        digest: None,
+        parts: [(1, "d".repeat(64))].into(),
+        state: UploadState::Open,
+        created_at: at(10),
+        updated_at: at(10),
+        expires_at: at(20),
+        revision: 0,
+    }
+}
+
+fn machine_model() -> Model {
+    Model {
+        sandbox: SandboxType::Docker,
+        template: "base".to_owned(),
+        vcpus: 2,
+        memory_mb: 512,
+        disk_mb: Some(1024),
+        directory: Some("a/b".to_owned()),
+        network: true,
+    }
+}
+
+/// A service of a deployment that is starting, in the sandbox with its number. It runs the version that has the number of
+/// the deployment.
+pub fn service(deployment: u32, number: u32) -> Service {
+    Service {
+        hosted: Hosted::new(id("ins_", number), id("dep_", deployment), id("ver_", deployment)),
+        state: ServiceState::Starting,
+        port: 8000,
+        readiness: None,
+        idempotency_key: format!("key {number}"),
+        keeps_sandbox: false,
+        started_at: None,
+        stopped_at: None,
+        created_at: at(number),
+        updated_at: at(number),
+        revision: 0,
+    }
+}
+
+/// A queued job of a deployment, in the sandbox with its number. It runs the version that has the number of the deployment.
+pub fn job(deployment: u32, number: u32) -> Job {
+    Job {
+        id: id("run_", number),
+        hosted: Hosted::new(id("ins_", number), id("dep_", deployment), id("ver_", deployment)),
+        state: JobState::Queued,
+        input: r#"{"seconds": 15}"#.to_owned(),
+        retain_on_failure: None,
+        retention_seconds: Some(60),
+        idempotency_key: format!("key {number}"),
+        exit_code: None,
+        outputs: Vec::new(),
+        started_at: None,
+        ended_at: None,
+        created_at: at(number),
+        updated_at: at(number),
+        revision: 0,
+    }
+}
+
 /// A thread of a deployment.
 pub fn thread(deployment: u32, number: u32) -> Thread {
     Thread {
@@ -330,6 +492,7 @@ pub fn event(deployment: u32, data: &str) -> NewEvent {
         deployment_id: id("dep_", deployment),
         run_id: None,
         thread_id: None,
+        instance_id: None,
         name: "token".to_owned(),
         data: data.to_owned(),
         created_at: at(60),

@@ -22,7 +22,7 @@ use crate::ports::SandboxError;
 /// How often it is looked whether a command whose output has ended has ended, too.
 const END: Duration = Duration::from_millis(10);
 /// How the engine begins what it writes in the place of a command that it could not start.
-const REFUSAL: &[u8] = b"OCI runtime exec failed";
+pub(super) const REFUSAL: &[u8] = b"OCI runtime exec failed";
 /// Most of what a command writes to its standard error that is kept.
 const ERRORS: usize = 1024;
 

@@ -11,16 +11,28 @@ use bollard::models::{
 };
 use prism_types::InstanceId;
 
+use super::super::bundle;
 use super::DockerLimits;
+use crate::ports::Command;
 use crate::ports::{Program, SandboxRequest};
+use prism_types::DeploymentId;
 
 /// The label with the identity of the gateway.
 pub(super) const OWNER: &str = "prism.owner";
 /// The label with the id of the instance.
 pub(super) const INSTANCE: &str = "prism.instance";
 const DEPLOYMENT: &str = "prism.deployment";
+/// The label with the token of the command.
+pub(super) const TOKEN: &str = "prism.token";
 /// The label with the identity of the gateway on a container that is no agent's, so that nobody takes it for one.
 pub(super) const KEEPER: &str = "prism.files";
+
+/// What the first shell of a command's container does before it becomes the command's.
+const RUNNER: &str =
+    r#"mkdir -p -- "$HOME" "$1" && cd -- "$1" && exec /bin/sh -c -- "trap 'exit 143' TERM; $2""#;
+/// The least memory that the engine takes, in bytes, and the least processors.
+const LEAST_MEMORY: u64 = 6 << 20;
+const LEAST_CPUS: f64 = 0.01;
 
 /// How long the container lives that stands for a dead one: as long as any transfer may take.
 const KEEPER_SECONDS: u64 = 60 * 60;
@@ -154,9 +166,93 @@ pub(super) fn specification(
         // half the time of a start; the loopback comes with the name space.
         network_disabled: Some(true),
         labels: Some(labels(owner, request)),
-        host_config: Some(host_config(limits, request)),
+        host_config: Some(host_config(limits, mounts(request))),
         ..Default::default()
     }
+}
+
+/// What the engine is told of the container of a command: as that of a program, but the home is in the workspace.
+pub(super) fn command_specification(
+    owner: &str,
+    image: &str,
+    limits: &DockerLimits,
+    network: Option<&str>,
+    command: &Command,
+) -> ContainerCreateBody {
+    let id = &command.instance_id;
+    let directory = command.directory.as_ref().map(|path| format!("{WORKSPACE}/{path}"));
+    let mut labels = command_labels(owner, id, &command.deployment_id);
+    labels.insert(TOKEN.to_owned(), command.token.clone());
+    let mut limits = *limits;
+    if let Some(memory) = command.memory {
+        limits.memory = limits.memory.min(memory.max(LEAST_MEMORY));
+    }
+    if let Some(cpus) = command.cpus {
+        limits.cpus = limits.cpus.min(cpus.max(LEAST_CPUS));
+    }
+    let network = network.filter(|_| command.network);
+    let host = host_config(&limits, vec![volume(workspace_volume(id), WORKSPACE)]);
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        // All of the command gets its signals, and what it leaves is waited for.
+        entrypoint: Some(
+            ["/usr/bin/tini", "-g", "--", "/bin/sh", "-c", RUNNER, "sh"].map(str::to_owned).into(),
+        ),
+        cmd: Some(vec![directory.unwrap_or_else(|| WORKSPACE.to_owned()), command.line.clone()]),
+        env: Some(command_environment(&command.environment)),
+        user: Some(user()),
+        working_dir: Some(WORKSPACE.to_owned()),
+        hostname: Some("sandbox".to_owned()),
+        network_disabled: Some(network.is_none()),
+        labels: Some(labels),
+        host_config: Some(HostConfig {
+            network_mode: network.map(str::to_owned).or(host.network_mode),
+            // The other driver keeps text alone, and replaces what is no UTF-8.
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("local".to_owned()),
+                config: Some(
+                    [("max-size", "2m"), ("max-file", "2"), ("compress", "false")]
+                        .map(|(k, v)| (k.into(), v.into()))
+                        .into(),
+                ),
+            }),
+            ..host
+        }),
+        ..Default::default()
+    }
+}
+
+fn command_environment(wanted: &BTreeMap<String, String>) -> Vec<String> {
+    let home = format!("{WORKSPACE}/{}", bundle::HOME);
+    let own = [
+        ("PRISM_WORKSPACE", WORKSPACE),
+        ("HOME", &home),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ("LANG", "C.UTF-8"),
+        ("TMPDIR", TEMPORARY),
+    ];
+    let mut variables: BTreeMap<&str, &str> =
+        wanted.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    variables.extend(own);
+    variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+/// What the container of a command and its volume are labelled with.
+pub(super) fn command_labels(
+    owner: &str,
+    id: &InstanceId,
+    deployment: &DeploymentId,
+) -> HashMap<String, String> {
+    let mut labels = volume_labels(owner, id);
+    labels.insert(DEPLOYMENT.to_owned(), deployment.as_str().to_owned());
+    labels
+}
+
+/// What the engine is told of the container by which an archive is unpacked. It is never started.
+pub(super) fn unpacker_specification(owner: &str, image: &str, id: &InstanceId) -> ContainerCreateBody {
+    let keeper = keeper_specification(owner, image, id);
+    let host_config = keeper.host_config.map(|host| HostConfig { auto_remove: None, ..host });
+    ContainerCreateBody { host_config, ..keeper }
 }
 
 fn environment(program: Option<&Program>) -> Vec<String> {
@@ -174,10 +270,14 @@ fn environment(program: Option<&Program>) -> Vec<String> {
     variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
-fn host_config(limits: &DockerLimits, request: &SandboxRequest) -> HostConfig {
+fn mounts(request: &SandboxRequest) -> Vec<Mount> {
     let id = &request.instance_id;
     let mut mounts = vec![volume(home_volume(id), HOME), volume(workspace_volume(id), WORKSPACE)];
     mounts.extend(request.program.as_ref().map(|program| files(&program.files)));
+    mounts
+}
+
+fn host_config(limits: &DockerLimits, mounts: Vec<Mount>) -> HostConfig {
     let temporary = format!("rw,exec,nosuid,nodev,mode=1777,size={}", limits.temporary);
     HostConfig {
         mounts: Some(mounts),
@@ -275,9 +375,39 @@ mod tests {
     }
 
     #[test]
+    fn a_command_gets_no_more_than_the_operator_gives() {
+        let mut command = Command::new("ins_a".parse().unwrap(), "dep_a".parse().unwrap(), "t", "-x");
+        for (name, value) in [("PATH", "elsewhere"), ("TOKEN", "a=b")] {
+            command.environment.insert(name.to_owned(), value.to_owned());
+        }
+        let host = |command: &Command, network| {
+            let limits = DockerLimits::default();
+            command_specification("me", "image", &limits, network, command).host_config.unwrap()
+        };
+        let limits = |host: HostConfig| (host.memory, host.nano_cpus);
+        assert_eq!(limits(host(&command, None)), (Some(1 << 30), Some(2_000_000_000)));
+        (command.memory, command.cpus) = (Some(u64::MAX), Some(f64::INFINITY));
+        assert_eq!(limits(host(&command, None)), (Some(1 << 30), Some(2_000_000_000)), "not more");
+        (command.memory, command.cpus) = (Some(0), Some(-1.0));
+        assert_eq!(limits(host(&command, None)), (Some(6 << 20), Some(10_000_000)), "not less than possible");
+        command.cpus = Some(f64::NAN);
+        assert_eq!(host(&command, None).nano_cpus, Some(10_000_000));
+        let network = |command: &Command, named| host(command, named).network_mode;
+        assert_eq!(network(&command, Some("out")).as_deref(), Some("none"), "not where nobody asks for it");
+        command.network = true;
+        assert_eq!(network(&command, None).as_deref(), Some("none"), "nor where the operator gives none");
+        assert_eq!(network(&command, Some("out")).as_deref(), Some("out"));
+        let specification = command_specification("me", "image", &DockerLimits::default(), None, &command);
+        let environment = specification.env.unwrap();
+        assert!(environment.contains(&"PATH=/usr/local/bin:/usr/bin:/bin".to_owned()), "{environment:?}");
+        assert!(environment.contains(&"TOKEN=a=b".to_owned()));
+        assert_eq!(specification.cmd.unwrap(), ["/workspace", "-x"]);
+    }
+
+    #[test]
     fn limits_beyond_what_the_engine_can_express_are_the_largest_it_can() {
         let limits = DockerLimits::default().memory(u64::MAX).cpus(f64::INFINITY);
-        let host = host_config(&limits, &request());
+        let host = host_config(&limits, mounts(&request()));
         assert_eq!(
             (host.memory, host.memory_swap, host.nano_cpus),
             (Some(i64::MAX), Some(i64::MAX), Some(i64::MAX))

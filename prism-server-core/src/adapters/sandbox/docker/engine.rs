@@ -6,7 +6,7 @@ use std::{collections::HashMap, env, error::Error as _, io, time::Duration};
 use bollard::{
     API_DEFAULT_VERSION, Docker,
     errors::Error,
-    models::{ContainerCreateBody, EventMessage, SystemInfo, VolumeCreateRequest},
+    models::{ContainerCreateBody, ContainerStateStatusEnum, EventMessage, SystemInfo, VolumeCreateRequest},
     query_parameters::{
         CreateContainerOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
         ListVolumesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
@@ -18,6 +18,8 @@ use tokio::{sync::OnceCell, time};
 
 use super::container;
 use crate::{domain::limits, ports::SandboxError};
+use bollard::{container::LogOutput, query_parameters::KillContainerOptionsBuilder};
+use futures::stream::BoxStream;
 
 /// How long a call may take.
 pub(super) const CALL: Duration = Duration::from_secs(30);
@@ -40,6 +42,16 @@ pub(super) struct Container {
     pub(super) id: String,
     pub(super) owner: Option<String>,
     pub(super) running: bool,
+    /// Whether it is held: it runs, and nothing in it does.
+    pub(super) paused: bool,
+    /// Of the container of a command.
+    pub(super) token: Option<String>,
+    /// Whether it was started.
+    pub(super) started: bool,
+    /// Its status, once it has ended.
+    pub(super) exit: Option<i64>,
+    /// The number of its first process on the engine's machine.
+    pub(super) pid: Option<i64>,
 }
 
 /// Why a call failed.
@@ -147,17 +159,56 @@ impl Engine {
     pub(super) async fn container(&self, name: &str) -> Result<Option<Container>, SandboxError> {
         let inspected =
             self.call("inspect the container", |docker| docker.inspect_container(name, None)).await;
-        Ok(found(inspected)?.map(|container| Container {
-            id: container.id.unwrap_or_default(),
-            owner: container.config.and_then(|config| config.labels).and_then(|labels| {
-                labels.get(container::OWNER).or_else(|| labels.get(container::KEEPER)).cloned()
-            }),
-            running: container.state.and_then(|state| state.running).unwrap_or(false),
+        Ok(found(inspected)?.map(|container| {
+            let labels = container.config.and_then(|config| config.labels).unwrap_or_default();
+            let state = container.state.unwrap_or_default();
+            Container {
+                id: container.id.unwrap_or_default(),
+                owner: labels.get(container::OWNER).or_else(|| labels.get(container::KEEPER)).cloned(),
+                running: state.running.unwrap_or(false),
+                paused: state.paused.unwrap_or(false),
+                token: labels.get(container::TOKEN).cloned(),
+                started: state.status != Some(ContainerStateStatusEnum::CREATED),
+                exit: state.exit_code,
+                pid: state.pid.filter(|pid| *pid > 0),
+            }
         }))
     }
 
     /// Makes a container and starts it; its id.
     pub(super) async fn start(
+        &self,
+        name: &str,
+        specification: ContainerCreateBody,
+    ) -> Result<String, Failure> {
+        let created = self.create(name, specification).await?;
+        let started = self.call("start the container", |docker| docker.start_container(&created, None)).await;
+        if let Err(failure) = started {
+            // What is left of it says nothing that the failure does not.
+            self.remove_container(&created).await.ok();
+            return Err(failure);
+        }
+        Ok(created)
+    }
+
+    /// Holds all that runs in a container; one that does not run, or is held already, is no error.
+    pub(super) async fn pause(&self, container: &str) -> Result<(), SandboxError> {
+        match self.call("hold the container", |docker| docker.pause_container(container)).await {
+            Err(Failure::Conflict(_)) => Ok(()),
+            other => found(other).map(drop),
+        }
+    }
+
+    /// Lets go on what was held in a container; one in which nothing is held is no error.
+    pub(super) async fn unpause(&self, container: &str) -> Result<(), SandboxError> {
+        match self.call("let the container go on", |docker| docker.unpause_container(container)).await {
+            Err(Failure::Conflict(_)) => Ok(()),
+            other => found(other).map(drop),
+        }
+    }
+
+    /// Makes a container; its id.
+    pub(super) async fn create(
         &self,
         name: &str,
         specification: ContainerCreateBody,
@@ -168,18 +219,13 @@ impl Engine {
             .call("create the container", |docker| docker.create_container(Some(options), specification))
             .await
             .map_err(|failure| match failure {
-                Failure::Missing(_) => Failure::Other(missing_image(&image)),
+                Failure::Missing(text) if text.contains("No such image") => {
+                    Failure::Other(missing_image(&image))
+                }
                 other => other,
             })?;
         for warning in created.warnings {
             tracing::warn!(container = name, warning, "the engine does not do all that it was told");
-        }
-        let started =
-            self.call("start the container", |docker| docker.start_container(&created.id, None)).await;
-        if let Err(failure) = started {
-            // What is left of it says nothing that the failure does not.
-            self.remove_container(&created.id).await.ok();
-            return Err(failure);
         }
         Ok(created.id)
     }
@@ -210,6 +256,34 @@ impl Engine {
         };
         self.remove_container(&container).await?;
         ended
+    }
+
+    /// Asks the first process of a container to end; one that does not run, or is not there, is no error.
+    pub(super) async fn ask_to_end(&self, container: &str) -> Result<(), SandboxError> {
+        let options = KillContainerOptionsBuilder::new().signal("SIGTERM").build();
+        let asked = self.call("stop the container", |docker| docker.kill_container(container, Some(options)));
+        match asked.await {
+            Err(Failure::Conflict(_)) => Ok(()),
+            other => found(other).map(drop),
+        }
+    }
+
+    /// Waits until a container does not run, at most this long. Whether it does is for the caller to look at.
+    pub(super) async fn wait(&self, container: &str, most: Duration) {
+        let docker = self.docker.clone().with_timeout(most);
+        let mut ends = std::pin::pin!(docker.wait_container(container, None::<WaitContainerOptions>));
+        drop(time::timeout(most, ends.next()).await);
+    }
+
+    /// What a container has written, each line with its time: from a second of Unix time on, and perhaps as it comes.
+    pub(super) fn logs(
+        &self,
+        container: &str,
+        since: i32,
+        follow: bool,
+    ) -> BoxStream<'static, Result<LogOutput, Error>> {
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).timestamps(true);
+        self.docker.logs(container, Some(options.since(since).follow(follow).build())).boxed()
     }
 
     /// Kills a container and waits for its end; one that does not run, or is not there, is no error.

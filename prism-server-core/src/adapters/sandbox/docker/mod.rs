@@ -37,15 +37,38 @@
 //! The engine has to be on the gateway's machine: it mounts the directory of the program's files, which must
 //! stay the same directory for as long as the container lives, and what is in it must be readable, and its
 //! sockets writable, for user 10001.
+//!
+//! # Commands of users
+//!
+//! They run as [`Hosting`](crate::ports::Hosting) has it, each in a container of its own from the image of its
+//! [template](DockerSandbox::template), confined as a program is.
+//!
+//! | of a command | here |
+//! |---|---|
+//! | `HOME` | `/workspace/.home`; there is no volume besides the workspace, and no `/prism` |
+//! | network | none, unless it asks for one and the operator has [named one](DockerSandbox::network) |
+//! | processors, memory | [`DockerLimits`], or less where the command says so; at least 6 MiB and a hundredth of a processor |
+//! | output | the last 2 to 4 MB, by the engine's log driver `local`; of one line without end that is longer than that, a part can be left out where it is resumed |
+//! | status, token | the engine's, with the container, until the next command is started, something is unpacked, or the sandbox is removed; of a command that went down with the engine or the machine it is 255 |
+//! | environment | in the engine's configuration of the container, on its disk, for as long |
+//!
+//! The gateway reaches a port by entering the container's network, where nothing else can: it has to run as root, or with
+//! `CAP_SYS_ADMIN` and `CAP_SYS_PTRACE`, on the engine's machine. An operator who wants secrets off the disk early has
+//! the sandbox removed, or another command started in it, once the last one has ended.
 
 mod archive;
 mod command;
 mod container;
 mod engine;
+mod execution;
 mod files;
+mod hosting;
 mod limits;
+mod output;
+mod port;
 #[cfg(test)]
 mod tests;
+mod volumes;
 mod watcher;
 mod workspace;
 
@@ -61,6 +84,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{
     engine::{Engine, Failure},
+    volumes::Volumes,
     watcher::Removals,
     workspace::DockerWorkspace,
 };
@@ -76,6 +100,8 @@ pub use self::limits::DockerLimits;
 
 /// The image of the runtime `hermes`, unless another is set.
 const HERMES_IMAGE: &str = "prism-hermes:0.19.0";
+/// The image of the template `base`, unless another is set.
+const BASE_IMAGE: &str = "prism-base:bookworm";
 /// Most bytes of a program's output that are given out.
 const OUTPUT: usize = 64 * 1024;
 
@@ -84,6 +110,12 @@ pub struct DockerSandbox {
     engine: Arc<Engine>,
     owner: String,
     images: BTreeMap<String, String>,
+    /// The images of commands, by the names of templates.
+    templates: BTreeMap<String, String>,
+    /// The network of the engine for commands that may have one.
+    network: Option<String>,
+    networks: port::Networks,
+    volumes: Volumes,
     limits: DockerLimits,
     turns: Arc<Turns>,
     removals: Arc<Removals>,
@@ -110,6 +142,10 @@ impl DockerSandbox {
             engine: Arc::new(engine),
             owner,
             images: [(Runtime::Hermes.as_str().to_owned(), HERMES_IMAGE.to_owned())].into(),
+            templates: [("base".to_owned(), BASE_IMAGE.to_owned())].into(),
+            network: None,
+            networks: port::Networks::default(),
+            volumes: Volumes::default(),
             limits: DockerLimits::default(),
             turns: Arc::default(),
             removals: Arc::default(),
@@ -123,6 +159,23 @@ impl DockerSandbox {
     #[must_use]
     pub fn image(mut self, runtime: Runtime, image: impl Into<String>) -> Self {
         self.images.insert(runtime.as_str().to_owned(), image.into());
+        self
+    }
+
+    /// Sets the image of a template of commands: it has `/bin/sh`, `/usr/bin/tini`, the usual commands of a Unix in
+    /// `/bin`, and a user 10001 with an empty directory `/workspace`. Default: `prism-base:bookworm` for `base`.
+    #[must_use]
+    pub fn template(mut self, name: impl Into<String>, image: impl Into<String>) -> Self {
+        self.templates.insert(name.into(), image.into());
+        self
+    }
+
+    /// Sets the network of the engine that commands get which ask for one, such as `bridge` or one that is made for them. What it
+    /// reaches they reach: the machine itself, and each other, unless the network or a firewall forbids it. Default:
+    /// none, and commands run without a network whatever they ask for.
+    #[must_use]
+    pub fn network(mut self, name: impl Into<String>) -> Self {
+        self.network = Some(name.into());
         self
     }
 
@@ -206,9 +259,19 @@ impl DockerSandbox {
         Ok(self.engine.start(&container::name(&request.instance_id), specification).await?)
     }
 
-    /// The image of containers in which no agent runs, for which any will do.
-    fn any_image(&self) -> &str {
-        self.images.values().next().map_or("", String::as_str)
+    /// The image of containers in which no agent runs, for which any will do: the first that the engine has.
+    async fn any_image(&self) -> Result<&str, SandboxError> {
+        let images = self.images.values();
+        let images = images.chain(self.templates.values());
+        let mut first = None;
+        for image in images {
+            if self.engine.has_image(image).await? {
+                return Ok(image);
+            }
+            first.get_or_insert(image.as_str());
+        }
+        // The engine says that it has none.
+        Ok(first.unwrap_or_default())
     }
 
     /// Removes the container that stands for a dead one.
@@ -279,7 +342,7 @@ impl Sandbox for DockerSandbox {
         id: &'a InstanceId,
     ) -> BoxFuture<'a, Result<Option<Arc<dyn Workspace>>, SandboxError>> {
         async move {
-            let image = self.any_image().to_owned();
+            let image = self.any_image().await?.to_owned();
             let (engine, turns, owner) = (self.engine.clone(), self.turns.clone(), self.owner.clone());
             let workspace = DockerWorkspace { engine, turns, owner, image, id: id.clone() };
             let is_there = workspace.is_there().await?;
@@ -305,7 +368,8 @@ impl Sandbox for DockerSandbox {
             if !self.engine.has_volume(&self.owner, &source).await? {
                 return Ok(());
             }
-            let specification = container::copier_specification(&self.owner, self.any_image(), from, to);
+            let image = self.any_image().await?;
+            let specification = container::copier_specification(&self.owner, image, from, to);
             self.engine.run("copy the workspace", &container::copier(to), specification).await
         }
         .boxed()
@@ -315,6 +379,7 @@ impl Sandbox for DockerSandbox {
         async move {
             let turn = self.turns.of(id);
             let _turn = turn.lock().await;
+            self.networks.forget(id);
             self.remove_keeper(id).await?;
             self.engine.remove_container(&container::copier(id)).await?;
             let found = self.engine.container(&container::name(id)).await?;
@@ -338,6 +403,10 @@ impl Sandbox for DockerSandbox {
             Ok(ids.collect::<BTreeSet<_>>().into_iter().collect())
         }
         .boxed()
+    }
+
+    fn hosting(&self) -> Option<&dyn crate::ports::Hosting> {
+        Some(self)
     }
 
     fn set_listener(&self, listener: Arc<dyn SandboxListener>) {

@@ -110,6 +110,14 @@ pub(super) fn make_parent<'a>(
     path: &'a WorkspacePath,
 ) -> Result<(OwnedFd, &'a str), SandboxError> {
     let (directories, name) = split(path);
+    Ok((make_directories(workspace, directories, path)?, name))
+}
+
+fn make_directories(
+    workspace: &OwnedFd,
+    directories: &str,
+    path: &WorkspacePath,
+) -> Result<OwnedFd, SandboxError> {
     let mut parent = directory(workspace, "").map_err(|error| lost(path, error))?;
     for part in directories.split('/').filter(|part| !part.is_empty()) {
         match mkdirat(&parent, part, Mode::from_raw_mode(0o755)) {
@@ -118,7 +126,12 @@ pub(super) fn make_parent<'a>(
         }
         parent = directory(&parent, part).map_err(|error| lost(path, error))?;
     }
-    Ok((parent, name))
+    Ok(parent)
+}
+
+/// A directory beneath the workspace, made with those above it.
+pub(super) fn make_directory(workspace: &OwnedFd, path: &WorkspacePath) -> Result<OwnedFd, SandboxError> {
+    make_directories(workspace, path.as_str(), path)
 }
 
 /// What writing a file here comes to.

@@ -24,13 +24,16 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::streams;
 use super::{failed, output, processes::Identity, removal};
 use crate::ports::SandboxError;
+use rustix::fs::{RenameFlags, renameat_with};
 
 const WORKSPACE: &str = "workspace";
 const HOME: &str = "home";
 const TEMPORARY: &str = "tmp";
 const RECORD: &str = "program.json";
+const EXIT: &str = "exit";
 /// How names begin of what is on its way into the workspace or out of it.
 const ASIDE: &str = ".aside-";
 /// More than any record has, in bytes.
@@ -51,11 +54,38 @@ pub(super) struct Record {
     made: String,
     /// `None`: nothing runs in it.
     pub(super) program: Option<Identity>,
+    /// Of a sandbox that runs commands: the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) command: Option<LastCommand>,
+}
+
+/// The last command of a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LastCommand {
+    pub(super) token: String,
+    /// Its status, where the gateway found that out and not its shell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) exit: Option<i32>,
 }
 
 impl Record {
     pub(super) fn new(program: Option<Identity>) -> Self {
-        Self { made: Uuid::now_v7().simple().to_string(), program }
+        Self { made: Uuid::now_v7().simple().to_string(), program, command: None }
+    }
+
+    /// Tells starts of a sandbox apart.
+    pub(super) fn made(&self) -> &str {
+        &self.made
+    }
+
+    /// What another one says, made when this one was.
+    #[cfg(test)]
+    pub(super) fn with(self, other: &Self) -> Self {
+        Self { made: self.made, ..other.clone() }
+    }
+
+    pub(super) fn of_command(program: Identity, token: String) -> Self {
+        Self { command: Some(LastCommand { token, exit: None }), ..Self::new(Some(program)) }
     }
 }
 
@@ -76,7 +106,33 @@ impl Folder {
         self.path().join(TEMPORARY)
     }
 
-    fn path(&self) -> PathBuf {
+    /// Where the status of a command is written.
+    pub(super) fn exit(&self) -> PathBuf {
+        self.path().join(EXIT)
+    }
+
+    /// The status that is written there, or what the command or another has made of it.
+    pub(super) fn exit_status(&self) -> Result<Option<i32>, SandboxError> {
+        let Some(folder) = self.open()? else {
+            return Ok(None);
+        };
+        let text = read_short(&folder, EXIT).map_err(|error| self.failed(error))?;
+        let text = text.and_then(|text| String::from_utf8(text).ok());
+        let status = text.as_deref().and_then(|text| text.strip_suffix('\n')?.parse().ok());
+        Ok(status.filter(|status| (0..=255).contains(status)))
+    }
+
+    /// Empties what is known of the last command, and makes the files for the output of the next one.
+    pub(super) fn prepare_command(&self, longest: u64) -> Result<[File; 2], SandboxError> {
+        let folder = self.open()?.ok_or(SandboxError::Gone)?;
+        let removed = removal::remove(&folder, EXIT);
+        removed
+            .map_err(std::io::Error::from)
+            .and_then(|()| streams::begin(&folder, longest))
+            .map_err(|error| self.failed(error))
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
         self.directory.join(&self.name)
     }
 
@@ -100,18 +156,8 @@ impl Folder {
         let Some(folder) = self.open()? else {
             return Ok(None);
         };
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = match openat(&folder, RECORD, flags, Mode::empty()) {
-            Ok(file) => file,
-            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
-            Err(error) => return Err(self.failed(error)),
-        };
-        if !is_regular(&file) {
-            return Ok(None);
-        }
-        let mut text = Vec::new();
-        File::from(file).take(LONGEST_RECORD).read_to_end(&mut text).map_err(|error| self.failed(error))?;
-        Ok(serde_json::from_slice(&text).ok())
+        let text = read_short(&folder, RECORD).map_err(|error| self.failed(error))?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 
     /// Writes the record, whole or not at all.
@@ -145,6 +191,39 @@ impl Folder {
         prepared().map_err(|error| self.failed(error))?;
         output::trim(self);
         Ok(())
+    }
+
+    /// Makes an empty directory for what is to become the workspace; its name.
+    pub(super) fn make_aside(&self) -> Result<(String, OwnedFd), SandboxError> {
+        let made = || -> rustix::io::Result<(String, OwnedFd)> {
+            let folder = beneath(&self.open_directory()?, &self.name, OFlags::DIRECTORY)?;
+            let name = aside();
+            mkdirat(&folder, &name, Mode::RWXU)?;
+            let directory = beneath(&folder, &name, OFlags::DIRECTORY)?;
+            Ok((name, directory))
+        };
+        made().map_err(|error| self.failed(error))
+    }
+
+    /// Puts such a directory into the place of the workspace, in one step, and deletes the old one.
+    pub(super) fn place_workspace(&self, name: &str) -> Result<(), SandboxError> {
+        let folder = self.open()?.ok_or(SandboxError::Gone)?;
+        let placed = match renameat_with(&folder, name, &folder, WORKSPACE, RenameFlags::EXCHANGE) {
+            // A file system that cannot do that, or a workspace that somebody deleted.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOENT) => {
+                removal::remove(&folder, WORKSPACE).and_then(|()| renameat(&folder, name, &folder, WORKSPACE))
+            }
+            exchanged => exchanged.and_then(|()| removal::remove(&folder, name)),
+        };
+        placed.map_err(|error| self.failed(error))
+    }
+
+    /// Deletes what was to become the workspace.
+    pub(super) fn remove_aside(&self, name: &str) -> Result<(), SandboxError> {
+        match self.open()? {
+            Some(folder) => removal::remove(&folder, name).map_err(|error| self.failed(error)),
+            None => Ok(()),
+        }
     }
 
     /// Deletes all of it.
@@ -221,6 +300,22 @@ fn remove_what_is_aside(folder: &OwnedFd) -> rustix::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The start of a short file of a folder; `None` when there is no regular file.
+pub(super) fn read_short(folder: impl AsFd, name: &str) -> std::io::Result<Option<Vec<u8>>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = match openat(folder, name, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if !is_regular(&file) {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    File::from(file).take(LONGEST_RECORD).read_to_end(&mut text)?;
+    Ok(Some(text))
 }
 
 /// Writes a file of a folder under another name and then gives it the right one.

@@ -46,6 +46,10 @@ impl ProcessLimits {
         self
     }
 
+    pub(super) fn longest_file(&self) -> u64 {
+        self.file_size
+    }
+
     /// The arguments for `prlimit`.
     pub(super) fn arguments(&self) -> Vec<OsString> {
         let limits = [

@@ -10,7 +10,9 @@
 //! | `home/` | `PRISM_HOME` and `HOME`, kept until the sandbox is removed |
 //! | `tmp/` | `TMPDIR`, emptied at every start |
 //! | `output`, `output.old` | the standard output and error |
-//! | `program.json` | which process it is |
+//! | `program.json` | which process it is, and the token of a command |
+//! | `command.out`, `command.error`, `command.json` | what a command writes, and what of it was taken away |
+//! | `exit` | the status of the last command |
 //! | `.aside-...` | what is on its way into the workspace or out of it |
 //!
 //! # What it does not isolate
@@ -39,19 +41,41 @@
 //! it looks every second and keeps the last 512 KiB of a longer file in `output.old`: there is at most 1 MiB,
 //! and what is written within that second. While no gateway runs, only the limit of a file's size holds. What is
 //! written in the moment of that change can be lost.
+//!
+//! # Commands of users
+//!
+//! They run beside programs, as [`Hosting`](crate::ports::Hosting) has it and with the same limits. A shell runs the line as
+//! its child and writes its status down, so that the next gateway knows it.
+//!
+//! | of a command | here |
+//! |---|---|
+//! | `HOME` | `.home` in the workspace |
+//! | template | the machine's files, whatever its name is |
+//! | network | the machine's, whether it asks for one or not |
+//! | processors, memory | not limited |
+//! | ports | the machine's: of two commands with one port the second fails, and `connect` reaches whoever listens on the loopback |
+//! | output | the last 2 MiB of each stream, at most 4 MiB of disk and what is written within a second; while no gateway runs, only the limit of a file's size holds |
+//! | environment | readable for the user's other processes, in `/proc` |
+//!
+//! What a command forges of its own records (its output, its status, its token) is taken for true.
 
 mod copy;
+mod execution;
 mod files;
 mod folder;
+mod hosting;
 mod instance;
 mod launch;
 mod limits;
 mod output;
 mod processes;
 mod removal;
+mod streams;
+mod unpack;
 mod watch;
 mod workspace;
 
+use std::os::unix::process::ExitStatusExt;
 use std::{
     collections::HashMap,
     fs,
@@ -166,17 +190,34 @@ impl ProcessSandbox {
             folder.keep(&record)?;
             return Ok(ProcessInstance::new(self.clone(), id.clone(), folder, record));
         };
-        let (identity, child) = launch.start(&folder)?;
-        let record = Record::new(Some(identity.clone()));
-        let kept = folder.keep(&record);
-        let watched = kept.and_then(|()| self.watch(id, &folder, &record, Some(child)));
+        let output = || {
+            let output = folder.output_file()?;
+            Ok([output.try_clone()?, output])
+        };
+        let (identity, child) = launch.start(output)?;
+        let record = Record::new(Some(identity));
+        self.take_up(id, &folder, &record, child)?;
+        Ok(ProcessInstance::new(self.clone(), id.clone(), folder, record))
+    }
+
+    /// Records a program that was started, and watches it. When that fails it is ended.
+    fn take_up(
+        &self,
+        id: &InstanceId,
+        folder: &Folder,
+        record: &Record,
+        child: std::process::Child,
+    ) -> Result<(), SandboxError> {
+        let watched = folder.keep(record).and_then(|()| self.watch(id, folder, record, Some(child)));
         if let Err(error) = watched {
             self.watches.stop(id);
-            processes::end_all(id, Some(&identity))?;
-            identity.reap();
+            processes::end_all(id, record.program.as_ref())?;
+            if let Some(identity) = &record.program {
+                identity.reap();
+            }
             return Err(error);
         }
-        Ok(ProcessInstance::new(self.clone(), id.clone(), folder, record))
+        Ok(())
     }
 
     fn living(&self, id: &InstanceId) -> Result<Option<ProcessInstance>, SandboxError> {
@@ -205,11 +246,11 @@ impl ProcessSandbox {
         let (settings, watches) = (Arc::downgrade(&self.settings), Arc::downgrade(&self.watches));
         let dead = record.clone();
         // Whoever watches must not keep alive what nobody uses any more.
-        let clear = move || {
+        let clear = move |status: Option<std::process::ExitStatus>| {
             let (settings, watches) = (settings.upgrade()?, watches.upgrade()?);
             let sandbox = Self { settings, watches, locks: locked.upgrade()? };
             Some(sandbox.exclusively(&id_of_leftovers.clone(), move |sandbox| {
-                sandbox.end_if(&id_of_leftovers, &dead)
+                sandbox.see_off(&id_of_leftovers, &dead, status)
             }))
         };
         self.watches.add(id, identity, child, folder.clone(), clear)
@@ -219,6 +260,21 @@ impl ProcessSandbox {
     fn end_if(&self, id: &InstanceId, record: &Record) -> Result<(), SandboxError> {
         if self.folder(id).record()?.as_ref() == Some(record) {
             processes::end_all(id, record.program.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Ends what a program left behind, and notes how it ended where that matters.
+    fn see_off(
+        &self,
+        id: &InstanceId,
+        record: &Record,
+        status: Option<std::process::ExitStatus>,
+    ) -> Result<(), SandboxError> {
+        self.end_if(id, record)?;
+        if record.command.is_some() {
+            self.note_end(id, record, status.and_then(|status| status.signal()))?;
+            streams::trim(&self.folder(id));
         }
         Ok(())
     }
@@ -312,6 +368,10 @@ impl Sandbox for ProcessSandbox {
     fn list(&self) -> BoxFuture<'_, Result<Vec<InstanceId>, SandboxError>> {
         let sandbox = self.clone();
         blocking(move || sandbox.ids()).boxed()
+    }
+
+    fn hosting(&self) -> Option<&dyn crate::ports::Hosting> {
+        Some(self)
     }
 
     fn set_listener(&self, listener: Arc<dyn SandboxListener>) {

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait for one process before looking at all of them again.
 const GLANCE: Duration = Duration::from_millis(50);
 /// The most that is read of a process's environment, in bytes.
-const ENVIRONMENT: u64 = 4 * 1024 * 1024;
+pub(super) const ENVIRONMENT: u64 = 4 * 1024 * 1024;
 
 /// One process, for ever.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +61,17 @@ impl Identity {
         if let Some(pid) = self.pid() {
             // It is no child of this process, or not yet at its end: both are nothing to do.
             let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+        }
+    }
+
+    /// Asks the group that it leads to end. One that has ended leads none.
+    pub(super) fn ask_to_end(&self) -> io::Result<()> {
+        match self.pid() {
+            Some(pid) if self.is_alive()? => match kill_process_group(pid, Signal::TERM) {
+                Err(rustix::io::Errno::SRCH) => Ok(()),
+                asked => Ok(asked?),
+            },
+            _ => Ok(()),
         }
     }
 
@@ -150,16 +161,19 @@ impl Process {
     }
 
     fn carries(&self, marker: &[u8]) -> bool {
+        // `None`: there is nothing to look at.
         let has = |path: &Path| {
             let mut environment = Vec::new();
-            let read = File::open(path).and_then(|file| file.take(ENVIRONMENT).read_to_end(&mut environment));
-            read.is_ok() && environment.split(|byte| *byte == 0).any(|variable| variable == marker)
+            File::open(path).and_then(|file| file.take(ENVIRONMENT).read_to_end(&mut environment)).ok()?;
+            let mut variables = environment.split(|byte| *byte == 0);
+            (!environment.is_empty()).then(|| variables.any(|variable| variable == marker))
         };
         let directory = format!("/proc/{}", self.pid);
-        // A first thread that has ended has no memory to look at; the others have.
+        // A first thread that has ended has no memory to look at; the others have, and it is the same for all.
         let threads = || fs::read_dir(format!("{directory}/task")).into_iter().flatten().flatten();
-        has(&Path::new(&directory).join("environ"))
-            || self.threads > 1 && threads().any(|thread| has(&thread.path().join("environ")))
+        let of_threads = || threads().find_map(|thread| has(&thread.path().join("environ")));
+        let found = has(&Path::new(&directory).join("environ"));
+        found.or_else(|| if self.threads > 1 { of_threads() } else { None }).unwrap_or(false)
     }
 
     /// Waits until it has ended, at most this long.

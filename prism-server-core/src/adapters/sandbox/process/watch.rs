@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io,
     os::fd::OwnedFd,
-    process::Child,
+    process::{Child, ExitStatus},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -21,7 +21,9 @@ use tokio::{
     io::{Interest, unix::AsyncFd},
     time::{MissedTickBehavior, interval},
 };
+use tokio_util::sync::CancellationToken;
 
+use super::streams;
 use super::{failed, folder::Folder, output, processes::Identity};
 use crate::ports::{BoxFuture, SandboxError, SandboxListener};
 
@@ -38,20 +40,24 @@ pub(super) struct Watches {
 /// A program that is watched.
 pub(super) struct Watched {
     identity: Identity,
-    /// Whether somebody asked for its end.
+    /// Whether somebody ended it.
     is_stopped: AtomicBool,
+    /// Whether somebody asked it to end.
+    is_asked: AtomicBool,
     /// For a program that this gateway started, and has to wait for.
     child: Mutex<Option<Child>>,
+    /// Cancelled when it has ended, and all of that was done.
+    end: CancellationToken,
 }
 
 impl Watched {
-    /// Takes note that the child has ended, so that nothing of it is left.
-    pub(super) fn reap(&self) {
-        if let Some(child) = lock(&self.child).as_mut()
-            && let Err(error) = child.try_wait()
-        {
+    /// Takes note that the child has ended, so that nothing of it is left; how it did.
+    pub(super) fn reap(&self) -> Option<ExitStatus> {
+        let waited = lock(&self.child).as_mut()?.try_wait();
+        waited.unwrap_or_else(|error| {
             tracing::warn!(%error, "a program cannot be waited for");
-        }
+            None
+        })
     }
 
     fn is_stopped(&self) -> bool {
@@ -74,7 +80,9 @@ impl Watches {
         identity: &Identity,
         child: Option<Child>,
         folder: Folder,
-        clear: impl FnOnce() -> Option<BoxFuture<'static, Result<(), SandboxError>>> + Send + 'static,
+        clear: impl FnOnce(Option<ExitStatus>) -> Option<BoxFuture<'static, Result<(), SandboxError>>>
+        + Send
+        + 'static,
     ) -> Result<bool, SandboxError> {
         let is_child = child.is_some();
         let mut all = lock(&self.watched);
@@ -84,7 +92,9 @@ impl Watches {
         let watched = Arc::new(Watched {
             identity: identity.clone(),
             is_stopped: AtomicBool::new(false),
+            is_asked: AtomicBool::new(false),
             child: Mutex::new(child),
+            end: CancellationToken::new(),
         });
         let cannot_watch = |error: &dyn std::fmt::Display| failed("its program cannot be watched", error);
         let Some(pid) = identity.pid() else {
@@ -104,9 +114,10 @@ impl Watches {
         let watches = Arc::downgrade(self);
         let id = id.clone();
         tokio::spawn(async move {
+            let _told = watched.end.clone().drop_guard();
             ended(end, &folder).await;
-            watched.reap();
-            tell(watches, &id, &watched, clear).await;
+            let status = watched.reap();
+            tell(watches, &id, &watched, move || clear(status)).await;
         });
         Ok(true)
     }
@@ -116,6 +127,23 @@ impl Watches {
         let watched = lock(&self.watched).remove(id)?;
         watched.is_stopped.store(true, Ordering::Release);
         Some(watched)
+    }
+
+    /// Has nobody told when a program ends that is asked to.
+    pub(super) fn ask(&self, id: &InstanceId) {
+        if let Some(watched) = lock(&self.watched).get(id) {
+            watched.is_asked.store(true, Ordering::Release);
+        }
+    }
+
+    /// What is cancelled when the program of a sandbox has ended, if it is watched.
+    pub(super) fn end_of(&self, id: &InstanceId) -> Option<CancellationToken> {
+        lock(&self.watched).get(id).map(|watched| watched.end.clone())
+    }
+
+    /// Whether a program is watched, also when it has ended and that was not seen through yet.
+    pub(super) fn has(&self, id: &InstanceId, identity: &Identity) -> bool {
+        lock(&self.watched).get(id).is_some_and(|watched| watched.identity == *identity)
     }
 
     #[cfg(test)]
@@ -131,11 +159,12 @@ impl Watches {
     }
 }
 
+/// Waits for files of processes, which can be read once those have ended.
 #[allow(
     deprecated,
     reason = "what replaces it is unsafe, for types that may close or change their file; this one owns its file"
 )]
-fn readiness(file: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+pub(super) fn readiness(file: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(file, Interest::READABLE)
 }
 
@@ -151,6 +180,10 @@ async fn ended(end: AsyncFd<OwnedFd>, folder: &Folder) {
                     let folder = folder.clone();
                     // It tells its failures itself.
                     drop(tokio::task::spawn_blocking(move || output::trim(&folder)).await);
+                }
+                if streams::are_long(folder) {
+                    let folder = folder.clone();
+                    drop(tokio::task::spawn_blocking(move || streams::trim(&folder)).await);
                 }
             }
         }
@@ -175,7 +208,7 @@ async fn tell(
         return;
     };
     // A removal may have been under way when the program ended.
-    let is_stopped = watched.is_stopped();
+    let is_stopped = watched.is_stopped() || watched.is_asked.load(Ordering::Acquire);
     watches.forget(id, watched);
     if !is_stopped && let Some(listener) = watches.listener.get() {
         tracing::debug!(%id, "the program of a sandbox has ended");

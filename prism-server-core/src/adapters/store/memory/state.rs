@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use prism_types::{
     ApiKeyId, ApprovalId, AuditEntryId, AutomationId, AutomationRunId, DeploymentId, DreamId, InstanceId,
-    MemoryId, RunId, SecretRef, SkillId, SnapshotId, TenantId, ThreadId, Timestamp, WebhookId,
+    MemoryId, RunId, SecretRef, SkillId, SnapshotId, TenantId, ThreadId, Timestamp, UploadId, VersionId,
+    WebhookId,
 };
 
 use super::{
@@ -24,8 +25,10 @@ use crate::{
         event::{LoggedEvent, NewEvent},
         idempotency::{IdempotencyKey, KeptReply},
         instance::Instance,
+        machine::{Machine, snapshot::MachineSnapshot, upload::Upload},
         memory::{Memory, MemorySet},
         message::Message,
+        program::{ProgramDeployment, job::Job, service::Service, version::Version},
         run::{Run, RunState},
         secret::SealedSecret,
         skill::SkillRecord,
@@ -44,13 +47,22 @@ pub(super) struct State {
     pub(super) api_keys: BTreeMap<ApiKeyId, ApiKey>,
     pub(super) secrets: BTreeMap<(TenantId, SecretRef), SealedSecret>,
     pub(super) deployments: BTreeMap<DeploymentId, Deployment>,
-    /// The last sequence of each deployment's log; kept apart from the events, which may be trimmed.
+    /// The last sequence of each deployment's log, of an agent or a program; kept apart from the events, which may be
+    /// trimmed.
     pub(super) last_sequences: BTreeMap<DeploymentId, u64>,
     pub(super) specs: BTreeMap<(DeploymentId, u32), AgentSpec>,
     /// By deployment and place in its order.
     pub(super) skills: BTreeMap<(DeploymentId, usize), SkillRecord>,
     pub(super) instances: BTreeMap<InstanceId, Instance>,
     pub(super) snapshots: BTreeMap<SnapshotId, Snapshot>,
+    pub(super) programs: BTreeMap<DeploymentId, ProgramDeployment>,
+    pub(super) versions: BTreeMap<VersionId, Version>,
+    pub(super) manifests: BTreeMap<VersionId, (DeploymentId, String)>,
+    pub(super) services: BTreeMap<InstanceId, Service>,
+    pub(super) jobs: BTreeMap<RunId, Job>,
+    pub(super) machines: BTreeMap<InstanceId, Machine>,
+    pub(super) machine_snapshots: BTreeMap<SnapshotId, MachineSnapshot>,
+    pub(super) uploads: BTreeMap<UploadId, Upload>,
     pub(super) threads: BTreeMap<ThreadId, Thread>,
     pub(super) messages: BTreeMap<(ThreadId, u64), Message>,
     pub(super) runs: BTreeMap<RunId, Run>,
@@ -204,6 +216,37 @@ impl Change<'_> {
                 self.insert("instance", |state| &mut state.instances, instance.id.clone(), instance)
             }
             Write::UpdateInstance(instance) => self.update_instance(instance),
+            Write::InsertProgram(program) => self.insert_program(program),
+            Write::UpdateProgram(program) => self.update_program(program),
+            Write::PutManifest(deployment, version, manifest) => {
+                self.need_deployment(&deployment)?;
+                self.put(|state| &mut state.manifests, version, (deployment, manifest));
+                Ok(())
+            }
+            Write::InsertVersion(version) => self.insert_version(version),
+            Write::UpdateVersion(version) => self.update_version(version),
+            Write::InsertService(service, most) => self.insert_service(service, most),
+            Write::UpdateService(service) => self.update_service(service),
+            Write::InsertJob(job, most) => self.insert_job(job, most),
+            Write::UpdateJob(job) => self.update_job(job),
+            Write::InsertMachine(machine, most) => self.insert_machine(machine, most),
+            Write::UpdateMachine(machine) => self.update_machine(machine),
+            Write::DeleteMachine(id) => {
+                self.remove(|state| &mut state.machines, &id);
+                self.remove_where(|state| &mut state.uploads, |_, upload| upload.machine_id == id);
+                Ok(())
+            }
+            Write::InsertMachineSnapshot(snapshot, most) => self.insert_machine_snapshot(snapshot, most),
+            Write::DeleteMachineSnapshot(id) => {
+                self.remove(|state| &mut state.machine_snapshots, &id);
+                Ok(())
+            }
+            Write::InsertUpload(upload, room) => self.insert_upload(upload, room),
+            Write::UpdateUpload(upload) => self.update_upload(upload),
+            Write::DeleteUpload(id) => {
+                self.remove(|state| &mut state.uploads, &id);
+                Ok(())
+            }
             Write::InsertThread(thread) => {
                 self.need_deployment(&thread.deployment_id)?;
                 let last_activity_at = thread.created_at;
@@ -297,6 +340,10 @@ impl Change<'_> {
                 }
                 Ok(())
             }
+            Write::TrimInstanceEvents(instance, bytes) => {
+                self.trim_instance_events(&instance, bytes);
+                Ok(())
+            }
             Write::PurgeDeployment(deployment) => {
                 self.purge(&deployment);
                 Ok(())
@@ -363,8 +410,7 @@ impl Change<'_> {
         storable(deployment.revision, "deployments.revision")?;
         let id = deployment.id.clone();
         self.insert("deployment", |state| &mut state.deployments, id.clone(), deployment)?;
-        self.put(|state| &mut state.last_sequences, id, 0);
-        Ok(())
+        self.insert("deployment", |state| &mut state.last_sequences, id, 0)
     }
 
     fn update_deployment(&mut self, deployment: Deployment) -> StoreResult<()> {
@@ -645,10 +691,12 @@ impl Change<'_> {
         self.remove_where(|state| &mut state.events, |(owner, _), _| owner == id);
         self.remove(|state| &mut state.last_sequences, id);
         self.remove(|state| &mut state.deployments, id);
+        self.purge_program(id);
     }
 
+    /// A deployment of an agent or a program.
     pub(super) fn need_deployment(&self, id: &DeploymentId) -> StoreResult<()> {
-        existed("deployment", self.state.deployments.contains_key(id))
+        existed("deployment", self.state.last_sequences.contains_key(id))
     }
 
     /// A thread of a deployment.

@@ -101,10 +101,8 @@ impl Change<'_> {
     /// Queues an event for every webhook that wants it.
     pub(super) fn queue_event(&mut self, logged: &LoggedEvent) -> StoreResult<()> {
         let LoggedEvent { sequence, event } = logged;
-        let tenant = self.state.deployments.get(&event.deployment_id).map(|d| d.tenant_id.clone());
-        let Some(tenant) = tenant else { return Ok(()) };
-        let enabled =
-            self.state.webhooks_of(&tenant).filter(|webhook| webhook.state == WebhookState::Enabled);
+        let Some(tenant) = self.state.owner(&event.deployment_id) else { return Ok(()) };
+        let enabled = self.state.webhooks_of(tenant).filter(|webhook| webhook.state == WebhookState::Enabled);
         let wanting = enabled.filter(|w| webhook::wants(&w.events, w.deployment_id.as_ref(), event));
         let wanting: Vec<_> = wanting.map(|webhook| webhook.id.clone()).collect();
         let data: Arc<str> = event.data.as_str().into();

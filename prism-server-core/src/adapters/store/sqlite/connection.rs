@@ -15,7 +15,7 @@ use crate::ports::{StoreError, StoreResult};
 const BUSY: Duration = Duration::from_secs(5);
 
 /// How many prepared statements a connection keeps; there are fewer different ones than this.
-const STATEMENTS: usize = 128;
+const STATEMENTS: usize = 256;
 
 /// Opens the connection that writes, and creates the file when there is none.
 pub(super) fn open_writer(path: &Path) -> StoreResult<Connection> {

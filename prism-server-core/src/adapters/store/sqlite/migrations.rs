@@ -18,6 +18,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_tools.sql"),
     include_str!("migrations/0008_memories.sql"),
     include_str!("migrations/0009_snapshots.sql"),
+    include_str!("migrations/0010_programs.sql"),
+    include_str!("migrations/0011_machines.sql"),
+    include_str!("migrations/0012_uploads.sql"),
 ];
 
 /// Brings the schema up to date. All missing migrations are one transaction, which is taken before the version

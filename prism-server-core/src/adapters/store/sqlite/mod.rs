@@ -23,16 +23,19 @@
 //! # Where things are
 //! `connection` opens the file, `migrations` makes the schema, `writer` is the thread, `write` the statements
 //! that change something, `readers` the pool, `queries` the statements that read, `rows` the way from columns
-//! to records, `errors` the way from SQLite's errors to the port's.
+//! to records, `programs` what is read of programs, `errors` the way from SQLite's errors to the port's.
 
 mod connection;
 mod errors;
+mod machines;
 mod migrations;
+mod programs;
 mod queries;
 mod readers;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod uploads;
 mod write;
 mod writer;
 

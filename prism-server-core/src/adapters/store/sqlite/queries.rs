@@ -31,6 +31,30 @@ macro_rules! columns {
         "id, tenant_id, deployment_id, customer_id, name, instance_id, sandbox, state, created_at, expires_at, \
          revision"
     };
+    (programs) => {
+        "record, revision"
+    };
+    (program_versions) => {
+        "record, revision"
+    };
+    (program_manifests) => {
+        "manifest"
+    };
+    (services) => {
+        "record, revision"
+    };
+    (machines) => {
+        "record, revision"
+    };
+    (machine_snapshots) => {
+        "record"
+    };
+    (uploads) => {
+        "record, revision"
+    };
+    (jobs) => {
+        "record, revision"
+    };
     (threads) => {
         "id, deployment_id, title, message_count, last_activity_at, created_at"
     };
@@ -74,7 +98,7 @@ macro_rules! columns {
         "id, automation_id, deployment_id, scheduled_at, created_at, outcome, run_id, reason"
     };
     (events) => {
-        "deployment_id, sequence, run_id, thread_id, name, data, created_at"
+        "deployment_id, sequence, run_id, thread_id, name, data, created_at, instance_id"
     };
     (webhooks) => {
         "id, tenant_id, url, events, deployment_id, description, state, disabled_reason, failing_since, \
@@ -132,6 +156,48 @@ queries! {
     SNAPSHOT_IN: snapshots "WHERE instance_id = ?1";
     SNAPSHOTS: snapshots "WHERE tenant_id = ?1 AND id < ?2 AND expires_at > ?4 ORDER BY id DESC LIMIT ?3";
     EXPIRED_SNAPSHOTS: snapshots "WHERE expires_at <= ?1 ORDER BY expires_at, id LIMIT ?2";
+    PROGRAM: programs "WHERE id = ?1";
+    PROGRAM_NAMED: programs "WHERE tenant_id = ?1 AND name = ?2 AND state <> 'deleted'";
+    PROGRAMS: programs
+        "WHERE tenant_id = ?1 AND id < ?2 AND state <> 'deleted' ORDER BY id DESC LIMIT ?3";
+    PROGRAMS_OF_MODE: programs
+        "WHERE tenant_id = ?1 AND mode = ?4 AND id < ?2 AND state <> 'deleted' ORDER BY id DESC LIMIT ?3";
+    PROGRAMS_IN_STATE: programs
+        "WHERE tenant_id = ?1 AND state = ?4 AND id < ?2 AND state <> 'deleted' ORDER BY id DESC LIMIT ?3";
+    PROGRAMS_OF_MODE_IN_STATE: programs
+        "WHERE tenant_id = ?1 AND mode = ?4 AND state = ?5 AND id < ?2 AND state <> 'deleted'
+         ORDER BY id DESC LIMIT ?3";
+    DELETED_PROGRAMS: programs "WHERE state = 'deleted' AND id > ?1 ORDER BY id LIMIT ?2";
+    VERSION: program_versions "WHERE id = ?1";
+    MANIFEST: program_manifests "WHERE version_id = ?1";
+    VERSIONS: program_versions "WHERE deployment_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    VERSIONS_IN_STATE: program_versions
+        "WHERE deployment_id = ?1 AND state = ?4 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    BUILDING_VERSIONS: program_versions "WHERE building = 1 AND id > ?1 ORDER BY id LIMIT ?2";
+    SERVICE: services "WHERE id = ?1";
+    SERVICES: services "WHERE deployment_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    SERVICES_IN_STATE: services "WHERE deployment_id = ?1 AND state = ?4 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    SERVICES_OF_VERSION: services "WHERE deployment_id = ?1 AND version_id = ?4 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    SERVICES_OF_VERSION_IN_STATE: services
+        "WHERE deployment_id = ?1 AND version_id = ?4 AND state = ?5 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    SERVICES_TO_MIND: services "WHERE due_at IS NOT NULL AND due_at <= ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    JOB: jobs "WHERE id = ?1";
+    JOBS: jobs "WHERE deployment_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    JOBS_IN_STATE: jobs "WHERE deployment_id = ?1 AND state = ?4 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    JOBS_OF_VERSION: jobs "WHERE deployment_id = ?1 AND version_id = ?4 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    JOBS_OF_VERSION_IN_STATE: jobs
+        "WHERE deployment_id = ?1 AND version_id = ?4 AND state = ?5 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    JOBS_TO_MIND: jobs "WHERE due_at IS NOT NULL AND due_at <= ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    JOB_IN: jobs "WHERE instance_id = ?1";
+    MACHINE: machines "WHERE id = ?1";
+    MACHINES: machines "WHERE tenant_id = ?1 AND state <> 'destroyed' ORDER BY id DESC";
+    MACHINES_TO_MIND: machines "INDEXED BY machines_to_mind WHERE due_at <= ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    MACHINE_SNAPSHOT: machine_snapshots "WHERE id = ?1";
+    MACHINE_SNAPSHOT_IN: machine_snapshots "WHERE instance_id = ?1";
+    MACHINE_SNAPSHOTS: machine_snapshots "WHERE tenant_id = ?1 ORDER BY id DESC";
+    UPLOAD: uploads "WHERE id = ?1";
+    OPEN_UPLOADS: uploads "WHERE machine_id = ?1 AND is_open = 1 ORDER BY id";
+    UPLOADS_TO_MIND: uploads "INDEXED BY uploads_to_mind WHERE due_at <= ?1 AND id > ?2 ORDER BY id LIMIT ?3";
     THREAD: threads "WHERE id = ?1";
     THREADS: threads "WHERE deployment_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
     MESSAGES: messages "WHERE thread_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
@@ -181,6 +247,16 @@ queries! {
     RUN_EVENTS: events
         "INDEXED BY events_of_run
          WHERE run_id = ?4 AND deployment_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
+    INSTANCE_EVENTS: events "WHERE instance_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
+    // Where to begin is found in the index alone: what is passed over is not read.
+    INSTANCE_EVENTS_FROM: events
+        "WHERE instance_id = ?1 AND sequence >=
+             (SELECT sequence FROM events WHERE instance_id = ?1 ORDER BY sequence LIMIT 1 OFFSET ?2)
+         ORDER BY sequence LIMIT ?3";
+    INSTANCE_EVENTS_TAIL: events
+        "WHERE instance_id = ?1 AND sequence >= coalesce(
+             (SELECT sequence FROM events WHERE instance_id = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2), 0)
+         ORDER BY sequence LIMIT ?3";
     WEBHOOK: webhooks "WHERE id = ?1";
     WEBHOOKS: webhooks "WHERE tenant_id = ?1 AND id < ?2 AND state <> 'deleted' ORDER BY id DESC LIMIT ?3";
     DELETED_WEBHOOKS: webhooks "WHERE state = 'deleted' AND id > '' ORDER BY id LIMIT ?1";
@@ -286,6 +362,40 @@ mod tests {
             (ALL_PENDING_APPROVALS, "all_approvals_pending (id>?)"),
             (SNAPSHOTS, "snapshots_of_tenant (tenant_id=? AND id<?)"),
             (EXPIRED_SNAPSHOTS, "snapshots_expiring (expires_at<?)"),
+            (PROGRAMS, "programs_of_tenant (tenant_id=? AND id<?)"),
+            (PROGRAMS_OF_MODE, "programs_of_mode (tenant_id=? AND mode=? AND id<?)"),
+            (PROGRAMS_IN_STATE, "programs_in_state (tenant_id=? AND state=? AND id<?)"),
+            (
+                PROGRAMS_OF_MODE_IN_STATE,
+                "programs_of_mode_in_state (tenant_id=? AND mode=? AND state=? AND id<?)",
+            ),
+            (DELETED_PROGRAMS, "programs_deleted (id>?)"),
+            (VERSIONS, "program_versions_of_deployment (deployment_id=? AND id<?)"),
+            (VERSIONS_IN_STATE, "program_versions_in_state (deployment_id=? AND state=? AND id<?)"),
+            (BUILDING_VERSIONS, "program_versions_building (id>?)"),
+            (SERVICES, "services_of_deployment (deployment_id=? AND id<?)"),
+            (SERVICES_IN_STATE, "services_in_state (deployment_id=? AND state=? AND id<?)"),
+            (SERVICES_OF_VERSION, "services_of_version (deployment_id=? AND version_id=? AND id<?)"),
+            (
+                SERVICES_OF_VERSION_IN_STATE,
+                "services_of_version_in_state (deployment_id=? AND version_id=? AND state=? AND id<?)",
+            ),
+            (SERVICES_TO_MIND, "services_to_mind (id>?)"),
+            (JOBS, "jobs_of_deployment (deployment_id=? AND id<?)"),
+            (JOBS_IN_STATE, "jobs_in_state (deployment_id=? AND state=? AND id<?)"),
+            (JOBS_OF_VERSION, "jobs_of_version (deployment_id=? AND version_id=? AND id<?)"),
+            (
+                JOBS_OF_VERSION_IN_STATE,
+                "jobs_of_version_in_state (deployment_id=? AND version_id=? AND state=? AND id<?)",
+            ),
+            (JOBS_TO_MIND, "jobs_to_mind (id>?)"),
+            (JOB_IN, "(instance_id=?)"),
+            (MACHINES, "machines_of_tenant (tenant_id=?)"),
+            (MACHINES_TO_MIND, "machines_to_mind (id>?)"),
+            (UPLOADS_TO_MIND, "uploads_to_mind (id>?)"),
+            (MACHINE_SNAPSHOT_IN, "(instance_id=?)"),
+            (OPEN_UPLOADS, "uploads_open_of_machine (machine_id=?)"),
+            (MACHINE_SNAPSHOTS, "machine_snapshots_of_tenant (tenant_id=?)"),
             (UNFINISHED_RUN_OF_DEPLOYMENT, "runs_unfinished_of_deployment (deployment_id=?)"),
             (FORGOTTEN_THREADS_OF, "forgotten_threads_of_deployment (deployment_id=?)"),
             (MEMORY_SETS_OUT_OF_STEP, "memory_sets_out_of_step (deployment_id>?)"),
@@ -306,6 +416,9 @@ mod tests {
             (AUTOMATION_RUN_AT, "automation_runs_once (automation_id=? AND scheduled_at=?)"),
             (OVERDUE_APPROVALS, "approvals_expiring (expires_at<?)"),
             (RUN_EVENTS, "events_of_run (run_id=? AND deployment_id=? AND sequence>?)"),
+            (INSTANCE_EVENTS, "events_of_instance (instance_id=? AND sequence>?)"),
+            (INSTANCE_EVENTS_FROM, "events_of_instance (instance_id=? AND sequence>?)"),
+            (INSTANCE_EVENTS_TAIL, "events_of_instance (instance_id=? AND sequence>?)"),
             (WEBHOOKS, "webhooks_of_tenant (tenant_id=? AND id<?)"),
             (DELETED_WEBHOOKS, "webhooks_deleted (id>?)"),
             (DUE_QUEUES, "webhook_queues_due ((due_at,webhook_id)>(?,?))"),

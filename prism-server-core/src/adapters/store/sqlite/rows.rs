@@ -20,8 +20,10 @@ use crate::{
         event::{LoggedEvent, NewEvent},
         idempotency::KeptReply,
         instance::{Instance, InstanceState},
+        machine::{Machine, snapshot::MachineSnapshot, upload::Upload},
         memory::{Memory, MemorySet},
         message::Message,
+        program::{ProgramDeployment, job::Job, service::Service, version::Version},
         run::{Run, RunState},
         secret::SealedSecret,
         skill::{SkillRecord, SkillState},
@@ -277,6 +279,17 @@ impl Record for Head {
     }
 }
 
+/// The manifest of a version, as JSON.
+pub(super) struct Manifest(pub(super) String);
+
+impl Record for Manifest {
+    const TABLE: &'static str = "program_manifests";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        columns.get(0).map(Self)
+    }
+}
+
 impl Record for AgentSpec {
     const TABLE: &'static str = "specs";
 
@@ -337,6 +350,36 @@ impl Record for Snapshot {
             expires_at: columns.instant(9)?,
             revision: columns.number(10)?,
         })
+    }
+}
+
+/// Records that are kept whole, as JSON, with a column for their revisions.
+macro_rules! json_records {
+    ($($record:ident: $table:literal;)*) => { $(
+        impl Record for $record {
+            const TABLE: &'static str = $table;
+
+            fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+                Ok(Self { revision: columns.number(1)?, ..columns.json(0)? })
+            }
+        }
+    )* };
+}
+
+json_records! {
+    ProgramDeployment: "programs";
+    Version: "program_versions";
+    Service: "services";
+    Job: "jobs";
+    Machine: "machines";
+    Upload: "uploads";
+}
+
+impl Record for MachineSnapshot {
+    const TABLE: &'static str = "machine_snapshots";
+
+    fn read(columns: &Columns<'_>) -> StoreResult<Self> {
+        columns.json(0)
     }
 }
 
@@ -535,6 +578,7 @@ impl Record for LoggedEvent {
             name: columns.get(4)?,
             data: columns.get(5)?,
             created_at: columns.instant(6)?,
+            instance_id: columns.parsed_or_null(7)?,
         };
         Ok(Self { sequence: columns.number(1)?, event })
     }

@@ -1,6 +1,7 @@
 //! Tests with the engine of this machine and the image of the runtime `hermes`, whose Python runs the programs.
 
 mod bounds;
+mod hosting;
 mod inside;
 mod life;
 mod watching;

@@ -8,8 +8,11 @@ use rusqlite::Connection;
 use super::{last_sequence, store};
 use crate::{
     adapters::store::SqliteStore,
-    domain::run::{Run, RunState},
-    ports::{ListQuery, Store, StoreError, Write},
+    domain::{
+        program::job::Job,
+        run::{Run, RunState},
+    },
+    ports::{HostedFilter, ListQuery, ProgramStore, Store, StoreError, Write},
     testkit::store::{commit, records},
 };
 
@@ -140,4 +143,37 @@ async fn a_reading_connection_cannot_write() {
     let (_directory, store) = store().await;
     let written = store.readers.read(|connection| Ok(connection.execute("DELETE FROM deployments", [])));
     assert!(written.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn the_revision_of_a_record_is_that_of_its_column_and_a_damaged_record_is_an_error() {
+    let (_directory, store) = store().await;
+    let (job, deployment) = (records::job(2, 1), records::id("dep_", 2));
+    commit(&store, [Write::InsertProgram(records::program(1, 2)), Write::InsertJob(job.clone(), 9)])
+        .await
+        .unwrap();
+    let damage =
+        |sql: &'static str| store.with_writer(move |connection| connection.execute_batch(sql).unwrap());
+    damage("UPDATE jobs SET revision = 7").await;
+    let expected = Job { revision: 7, ..job.clone() };
+    assert_eq!(store.job(&job.id).await.unwrap(), Some(expected.clone()));
+    commit(&store, [Write::UpdateJob(expected)]).await.unwrap();
+    assert_eq!(store.job(&job.id).await.unwrap().unwrap().revision, 8);
+    for damaged in [
+        "UPDATE jobs SET record = '{hunter2'",
+        "UPDATE jobs SET record = '{}'",
+        "UPDATE jobs SET record = '[\"hunter2\"]'",
+    ] {
+        damage(damaged).await;
+        let all = ListQuery { before: None, limit: 1 };
+        let any = HostedFilter { state: None, version: None };
+        for error in [
+            store.job(&job.id).await.unwrap_err(),
+            store.jobs(&deployment, any, all).await.unwrap_err(),
+            commit(&store, [Write::UpdateJob(job.clone())]).await.unwrap_err(),
+        ] {
+            let expected = "jobs.record holds a value that cannot be read";
+            assert!(matches!(&error, StoreError::Failed(reason) if reason == expected), "{error}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Threads, messages, runs, approvals and events.
 
-use prism_types::{ApprovalId, DeploymentId, RunId, ThreadId, Timestamp};
+use prism_types::{ApprovalId, DeploymentId, InstanceId, RunId, ThreadId, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -206,8 +206,8 @@ pub(super) fn append(connection: &Connection, event: NewEvent) -> StoreResult<Lo
     insert(
         connection,
         "event",
-        "INSERT INTO events (deployment_id, sequence, run_id, thread_id, name, data, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO events (deployment_id, sequence, run_id, thread_id, name, data, created_at, instance_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             event.deployment_id.as_str(),
             stored,
@@ -216,6 +216,7 @@ pub(super) fn append(connection: &Connection, event: NewEvent) -> StoreResult<Lo
             event.name,
             event.data,
             event.created_at.as_millis(),
+            event.instance_id.as_ref().map(AsRef::<str>::as_ref),
         ],
     )?;
     let sequence = u64::try_from(stored).map_err(|_| {
@@ -224,7 +225,7 @@ pub(super) fn append(connection: &Connection, event: NewEvent) -> StoreResult<Lo
     Ok(LoggedEvent { sequence, event })
 }
 
-/// The log is dense, so that the oldest `count` events are a range that starts at the first.
+/// A range that starts at the first event: where some are missing already, it has fewer than `count`.
 pub(super) fn trim_events(connection: &Connection, deployment: &DeploymentId, count: u32) -> StoreResult<()> {
     let trimmed = execute(
         connection,
@@ -233,4 +234,28 @@ pub(super) fn trim_events(connection: &Connection, deployment: &DeploymentId, co
         params![deployment.as_str(), count],
     );
     trimmed.map(|_| ()).map_err(|error| failed(&error))
+}
+
+pub(super) fn trim_instance_events(
+    connection: &Connection,
+    instance: &InstanceId,
+    bytes: u64,
+) -> StoreResult<()> {
+    let trimmed = || {
+        // The lengths alone are read, and of no more events than go.
+        let mut oldest = connection.prepare_cached(
+            "SELECT sequence, octet_length(data) FROM events WHERE instance_id = ?1 ORDER BY sequence",
+        )?;
+        let mut rows = oldest.query([instance.as_str()])?;
+        let (mut last, mut found) = (0_i64, 0);
+        while found < bytes
+            && let Some(row) = rows.next()?
+        {
+            last = row.get(0)?;
+            found += row.get::<_, i64>(1)?.cast_unsigned();
+        }
+        let sql = "DELETE FROM events WHERE instance_id = ?1 AND sequence <= ?2";
+        execute(connection, sql, params![instance.as_str(), last])
+    };
+    trimmed().map(|_| ()).map_err(|error| failed(&error))
 }

@@ -40,13 +40,13 @@ pub(super) fn insert(connection: &Connection, deployment: &Deployment) -> StoreR
             revision,
         ],
     )?;
-    run_insert(
-        connection,
-        "deployment",
-        "INSERT INTO heads (deployment_id, last_sequence) VALUES (?1, 0)",
-        params![deployment.id.as_str()],
-    )?;
-    Ok(())
+    insert_head(connection, &deployment.id)
+}
+
+/// Begins the log of a new deployment, of an agent or a program.
+pub(super) fn insert_head(connection: &Connection, id: &DeploymentId) -> StoreResult<()> {
+    let sql = "INSERT INTO heads (deployment_id, last_sequence) VALUES (?1, 0)";
+    run_insert(connection, "deployment", sql, params![id.as_str()]).map(drop)
 }
 
 pub(super) fn update(connection: &Connection, deployment: &Deployment) -> StoreResult<()> {
@@ -142,9 +142,14 @@ pub(super) fn purge(connection: &Connection, id: &DeploymentId) -> StoreResult<(
         "DELETE FROM quiet WHERE deployment_id = ?1",
         "DELETE FROM automations WHERE deployment_id = ?1",
         "DELETE FROM automation_runs WHERE deployment_id = ?1",
+        "DELETE FROM program_versions WHERE deployment_id = ?1",
+        "DELETE FROM program_manifests WHERE deployment_id = ?1",
+        "DELETE FROM services WHERE deployment_id = ?1",
+        "DELETE FROM jobs WHERE deployment_id = ?1",
         "DELETE FROM events WHERE deployment_id = ?1",
         "DELETE FROM heads WHERE deployment_id = ?1",
         "DELETE FROM deployments WHERE id = ?1",
+        "DELETE FROM programs WHERE id = ?1",
     ] {
         execute(connection, sql, params![id.as_str()]).map_err(|error| failed(&error))?;
     }

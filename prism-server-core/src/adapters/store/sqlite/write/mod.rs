@@ -7,9 +7,12 @@ mod automations;
 mod changes;
 mod conversations;
 mod deployments;
+mod machines;
 mod memories;
+mod programs;
 mod skills;
 mod snapshots;
+mod uploads;
 mod webhooks;
 
 use prism_types::{Failure, Timestamp};
@@ -41,6 +44,27 @@ pub(super) fn apply(connection: &Connection, write: Write, news: &mut News) -> S
         Write::RemoveSkill(deployment, id) => skills::remove(connection, &deployment, &id),
         Write::InsertInstance(instance) => deployments::insert_instance(connection, &instance),
         Write::UpdateInstance(instance) => deployments::update_instance(connection, &instance),
+        Write::InsertProgram(program) => programs::insert(connection, &program),
+        Write::UpdateProgram(program) => programs::update(connection, program),
+        Write::PutManifest(deployment, version, manifest) => {
+            programs::put_manifest(connection, &deployment, &version, &manifest)
+        }
+        Write::InsertVersion(version) => programs::insert_version(connection, &version),
+        Write::UpdateVersion(version) => programs::update_version(connection, version),
+        Write::InsertMachine(machine, most) => machines::insert(connection, &machine, most),
+        Write::UpdateMachine(machine) => machines::update(connection, machine),
+        Write::DeleteMachine(id) => machines::delete(connection, &id),
+        Write::InsertMachineSnapshot(snapshot, most) => {
+            machines::insert_snapshot(connection, &snapshot, most)
+        }
+        Write::DeleteMachineSnapshot(id) => machines::delete_snapshot(connection, &id),
+        Write::InsertUpload(upload, room) => uploads::insert(connection, &upload, room),
+        Write::UpdateUpload(upload) => uploads::update(connection, upload),
+        Write::DeleteUpload(id) => uploads::delete(connection, &id),
+        Write::InsertService(service, most) => programs::insert_service(connection, &service, most),
+        Write::UpdateService(service) => programs::update_service(connection, service),
+        Write::InsertJob(job, most) => programs::insert_job(connection, &job, most),
+        Write::UpdateJob(job) => programs::update_job(connection, job),
         Write::InsertThread(thread) => conversations::insert_thread(connection, &thread),
         Write::SetThreadTitle(id, title) => {
             conversations::set_thread_title(connection, &id, title.as_deref())
@@ -83,6 +107,7 @@ pub(super) fn apply(connection: &Connection, write: Write, news: &mut News) -> S
             Ok(())
         }
         Write::TrimEvents(id, count) => conversations::trim_events(connection, &id, count),
+        Write::TrimInstanceEvents(id, bytes) => conversations::trim_instance_events(connection, &id, bytes),
         Write::PurgeDeployment(id) => deployments::purge(connection, &id),
         Write::InsertWebhook(webhook) => webhooks::insert_webhook(connection, &webhook),
         Write::UpdateWebhook(webhook) => webhooks::update_webhook(connection, &webhook),

@@ -86,7 +86,7 @@ pub(super) fn update_webhook(connection: &Connection, webhook: &Webhook) -> Stor
 /// Queues an event for every webhook that wants it.
 pub(super) fn queue_event(connection: &Connection, logged: &LoggedEvent, news: &mut News) -> StoreResult<()> {
     let event = &logged.event;
-    if !webhook::can_be_told(&event.name) {
+    if !webhook::can_be_told(event) {
         return Ok(());
     }
     let wanting = wanting(connection, logged)?;
@@ -184,7 +184,9 @@ fn wanting(connection: &Connection, logged: &LoggedEvent) -> StoreResult<Vec<Web
     let enabled = rows(
         connection,
         "SELECT id, events, deployment_id FROM webhooks
-         WHERE tenant_id = (SELECT tenant_id FROM deployments WHERE id = ?1) AND state = 'enabled' ORDER BY id",
+         WHERE tenant_id = (SELECT tenant_id FROM deployments WHERE id = ?1
+                            UNION ALL SELECT tenant_id FROM programs WHERE id = ?1)
+             AND state = 'enabled' ORDER BY id",
         params![logged.event.deployment_id.as_str()],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;

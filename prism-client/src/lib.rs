@@ -134,6 +134,7 @@
 //!   another one and for each connection that a stream lost. Their fields are `otel.name` (the operation, with names in
 //!   place of ids), `otel.kind`, `otel.status_code`, `http.request.method`, `url.template`, `http.response.status_code`,
 //!   `http.request.resend_count`, `error.type`, `prism.request_id`, `attempt`, `failures` and `pause_ms`, and no others.
+//! * `nullspace`: the module `nullspace`, a client of the API of agent deployments.
 //! * `webhooks`: the module `webhooks`, which verifies what a webhook is sent.
 //! * `mock`: the module `mock`, servers in memory for the tests of your own code.
 //! * `blocking`: the module `blocking`, for programs without `async`.
@@ -153,6 +154,8 @@ pub mod events;
 pub mod guide;
 #[cfg(feature = "mock")]
 pub mod mock;
+#[cfg(feature = "nullspace")]
+pub mod nullspace;
 mod pages;
 mod rate_limit;
 pub mod resources;

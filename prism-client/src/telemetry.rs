@@ -10,7 +10,11 @@ mod listened {
 
     use tracing::{Instrument, Span, field::Empty};
 
-    use crate::{Error, call::Call};
+    use crate::{
+        Error,
+        call::{Call, header},
+        transport::Body,
+    };
 
     /// The span of a call, with all its attempts.
     #[derive(Clone)]
@@ -34,14 +38,17 @@ mod listened {
             ))
         }
 
-        pub(crate) async fn around<T>(&self, work: impl Future<Output = T>) -> T {
-            work.instrument(self.0.clone()).await
+        pub(crate) fn around<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = T> {
+            work.instrument(self.0.clone())
         }
 
         /// The head of an answer is there.
-        pub(crate) fn answered(&self, status: u16, request_id: Option<&str>) {
-            self.0.record("http.response.status_code", status);
-            if let Some(id) = request_id {
+        pub(crate) fn answered(&self, answer: &http::Response<Body>) {
+            if self.0.is_disabled() {
+                return;
+            }
+            self.0.record("http.response.status_code", answer.status().as_u16());
+            if let Some(id) = header(answer.headers(), "x-request-id") {
                 self.0.record("prism.request_id", id);
             }
         }
@@ -90,7 +97,7 @@ mod listened {
 mod silent {
     use std::time::Duration;
 
-    use crate::{Error, call::Call};
+    use crate::{Error, call::Call, transport::Body};
 
     /// Nobody listens.
     #[derive(Clone)]
@@ -102,11 +109,11 @@ mod silent {
             Self
         }
 
-        pub(crate) async fn around<T>(&self, work: impl Future<Output = T>) -> T {
-            work.await
+        pub(crate) fn around<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = T> {
+            work
         }
 
-        pub(crate) fn answered(&self, _: u16, _: Option<&str>) {}
+        pub(crate) fn answered(&self, _: &http::Response<Body>) {}
 
         pub(crate) fn pauses(&self, _: u32, error: &Error, _: Duration) {
             let _ = error.label();

@@ -13,7 +13,7 @@ use std::{
 };
 
 use prism_client::{
-    Backoff, Error, RetryPolicy,
+    Backoff, Client, Error, RetryPolicy,
     transport::{Attempt, Body, Operation},
 };
 use support::{
@@ -172,6 +172,25 @@ async fn what_cannot_be_part_of_a_path_is_refused_before_it_is_sent() {
         assert!(error.is_configuration(), "{error}");
     }
     assert!(script.seen().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_long_for_a_url_is_refused_before_it_is_sent() {
+    let script = ready();
+    let own = Client::builder().base_url("http://127.0.0.1:9").api_key("key").build().unwrap();
+    for client in [script.client(), own] {
+        let error = client.deployments().list().customer_id("c".repeat(70_000)).await.unwrap_err();
+        assert!(error.is_configuration(), "{error}");
+        assert_eq!(error.attempts(), 1);
+    }
+    assert!(script.seen().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_under_way_takes_little_memory() {
+    let sending = ready().client().deployment(&deployment_id()).get().send();
+    assert!(size_of_val(&sending) < 5_000, "{} bytes, which are moved and allocated", size_of_val(&sending));
+    sending.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use prism_types::ErrorBody;
-use reqwest::header::HeaderMap;
+use reqwest::{StatusCode, header::HeaderMap};
 use serde::de::DeserializeOwned;
 
 use super::retry_after::retry_after;
@@ -23,19 +23,37 @@ pub(super) async fn parse<T: DeserializeOwned>(answer: http::Response<Body>) -> 
     let (head, body) = answer.into_parts();
     let name_answer = |error: Error| error.answered(head.status.as_u16(), request_id(&head.headers));
     let body = read(body, MAX_BODY).await.map_err(name_answer)?;
+    let is_nothing = head.status == StatusCode::NO_CONTENT && body.is_empty();
+    let body = if is_nothing { Bytes::from_static(b"null") } else { body };
     let value = decode(&body).map_err(name_answer)?;
     Ok(Response::new(value, head.status, head.headers))
 }
 
-/// The error that an answer of another status than 2xx is.
-pub(super) async fn refusal(answer: http::Response<Body>) -> Error {
+/// The error that an answer of another status than 2xx is, from this path.
+pub(super) async fn refusal(path: &str, answer: http::Response<Body>) -> Error {
     let (head, body) = answer.into_parts();
     // A body that cannot be read says as little as one of another form; the status says enough.
     let body = read(body, MAX_ERROR_BODY).await.unwrap_or_default();
-    let body = serde_json::from_slice::<ErrorBody>(&body).ok();
-    Error::new(Kind::Refused(body))
-        .answered(head.status.as_u16(), request_id(&head.headers))
-        .hinted(retry_after(&head.headers))
+    let error = match serde_json::from_slice::<ErrorBody>(&body) {
+        Ok(body) => Error::new(Kind::Refused(Some(body))),
+        Err(_) => of_another_form(path, &body),
+    };
+    error.answered(head.status.as_u16(), request_id(&head.headers)).hinted(retry_after(&head.headers))
+}
+
+/// The error of a body that does not have the form of the native API.
+#[cfg(feature = "nullspace")]
+fn of_another_form(path: &str, body: &[u8]) -> Error {
+    match serde_json::from_slice(body) {
+        Ok(body) if crate::nullspace::owns(path) => Error::refused_by_nullspace(body),
+        _ => Error::new(Kind::Refused(None)),
+    }
+}
+
+/// The error of a body that does not have the form of the native API.
+#[cfg(not(feature = "nullspace"))]
+fn of_another_form(_: &str, _: &[u8]) -> Error {
+    Error::new(Kind::Refused(None))
 }
 
 /// A header that is visible ASCII.

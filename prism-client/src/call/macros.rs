@@ -90,7 +90,7 @@ macro_rules! query_setters {
 
 /// Declares the streams of calls that list, and how each part of the list is answered.
 macro_rules! paged {
-    ($($name:ident -> $answer:ident of $item:ty),+ $(,)?) => { $(
+    ($($name:ident -> $answer:ident $(<$parameter:ident>)? of $item:ty),+ $(,)?) => { $(
         impl $name {
             /// The items of all pages, from this one on, as a stream. The `limit` is that of each page.
             pub fn items(self) -> crate::Items<$item> {
@@ -99,10 +99,11 @@ macro_rules! paged {
 
             /// The pages, from this one on, as a stream.
             pub fn pages(self) -> crate::Pages<$item> {
-                crate::Pages::new::<paged!(@answer $answer $item)>(self.call)
+                crate::Pages::new::<paged!(@answer $answer $(<$parameter>)? $item)>(self.call)
             }
         }
     )+ };
+    (@answer $answer:ident < $parameter:ident > $item:ty) => { $answer<$parameter> };
     (@answer Page $item:ty) => { prism_types::Page<$item> };
     (@answer $answer:ident $item:ty) => { $answer };
 }

@@ -25,14 +25,12 @@ use crate::{
     error::Kind,
     retry::{once, tried},
     telemetry::CallSpan,
-    transport::{Attempt, Body, Operation, Target},
+    transport::{Attempt, Body, Operation, Outgoing},
 };
 
 pub(crate) use answer::header;
 pub(crate) use macros::{calls, conditional, headed, keyed, paged, query_setters, waited};
 
-/// The type of a body of bytes.
-const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The header that names a request.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -75,6 +73,8 @@ pub(crate) struct Call {
     headers: HeaderMap,
     attempt: u32,
     span: Option<CallSpan>,
+    /// Whether the request is named by a key, so that it can be sent twice and is carried out once.
+    takes_key: bool,
     /// Why the request cannot be made; told when it is sent.
     broken: Option<String>,
 }
@@ -86,6 +86,7 @@ impl Call {
         let is_lost = |value: &&str| matches!(*value, "" | "." | "..");
         let reason = || "an id or a name is empty or a dot, and cannot be part of a path".to_owned();
         Self {
+            takes_key: method == Method::POST,
             operation: Operation::new(method, path),
             url: client.url(path, values),
             client: client.clone(),
@@ -111,6 +112,28 @@ impl Call {
         self
     }
 
+    /// Sets whether the request is named by a key, where that is not the same as being a `POST`.
+    #[cfg(feature = "nullspace")]
+    pub(crate) fn takes_key(mut self, takes_key: bool) -> Self {
+        self.takes_key = takes_key;
+        self
+    }
+
+    /// The call that reads this path, with the ids of this one, and no query.
+    #[cfg(feature = "nullspace")]
+    pub(crate) fn reading(&self, path: &'static str) -> Self {
+        let ids = self.ids();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let url = self.client.url(path, &ids);
+        Self { operation: Operation::new(Method::GET, path), url, query: Vec::new(), ..self.clone() }
+    }
+
+    /// Takes a parameter out of the query.
+    #[cfg(feature = "nullspace")]
+    pub(crate) fn remove_query(&mut self, name: &str) {
+        self.query.retain(|(other, _)| *other != name);
+    }
+
     /// Sets a parameter of the query, in place of an earlier value.
     pub(crate) fn set_query(&mut self, name: &'static str, value: impl fmt::Display) {
         self.query.retain(|(other, _)| *other != name);
@@ -125,7 +148,7 @@ impl Call {
     /// Sets a header that this crate knows to be valid.
     pub(crate) fn set_header(&mut self, name: &'static str, value: &str) {
         match value.parse() {
-            Ok(value) => drop(self.headers.insert(name, value)),
+            Ok(value) => drop(self.headers.insert(HeaderName::from_static(name), value)),
             Err(_) => self.broken = Some(format!("the value of the header {name} is invalid")),
         }
     }
@@ -202,16 +225,15 @@ impl Call {
         ids
     }
 
-    /// One attempt of the call, by its number from 1, which is told of in this span.
-    pub(crate) fn attempt(mut self, number: u32, span: &CallSpan) -> Self {
+    /// Says which attempt of the call the next request is, by its number from 1, and where it is told of.
+    pub(crate) fn begin_attempt(&mut self, number: u32, span: &CallSpan) {
         self.attempt = number;
         self.span = Some(span.clone());
-        self
     }
 
     /// Gives the request a key of its own, unless it has one, so that it can be sent twice and is carried out once.
     pub(crate) fn name_request(&mut self) {
-        if *self.operation.method() == Method::POST && !self.headers.contains_key(IDEMPOTENCY_KEY) {
+        if self.takes_key && !self.headers.contains_key(IDEMPOTENCY_KEY) {
             self.set_header(IDEMPOTENCY_KEY, &format!("{:016x}{:016x}", random(), random()));
         }
     }
@@ -232,76 +254,90 @@ impl Call {
 
     /// Sends the request, again if need be, and reads the answer's JSON.
     pub(crate) async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
-        let sent = tried(self, |call| async { answer::parse::<T>(call.exchange().await?).await }).await;
-        sent.map(|(answer, tries)| answer.tried(tries))
+        let (answer, tries) = tried(self, |call| parsed::<T>(call.exchange())).await?;
+        Ok(answer.tried(tries))
     }
 
     /// As [`Call::send`], with a body of bytes, made anew for each attempt.
     pub(crate) async fn upload<T: DeserializeOwned>(
         self,
+        content_type: &'static str,
         body: impl Fn(u32) -> Body + Send + Sync,
     ) -> Result<Response<T>, Error> {
-        let sent = tried(self, |call| {
-            let body = body(call.attempt);
-            async { answer::parse::<T>(call.exchange_with(Some((BYTES, body))).await?).await }
-        });
-        sent.await.map(|(answer, tries)| answer.tried(tries))
+        let content_type = HeaderValue::from_static(content_type);
+        let (answer, tries) = tried(self, |call| {
+            parsed::<T>(call.exchange_with(Some((content_type.clone(), body(call.attempt)))))
+        })
+        .await?;
+        Ok(answer.tried(tries))
     }
 
     /// As [`Call::upload`], with bytes that can be had once, and so once.
-    pub(crate) async fn upload_once<T: DeserializeOwned>(self, body: Body) -> Result<Response<T>, Error> {
-        let send =
-            async |call: Self| answer::parse::<T>(call.exchange_with(Some((BYTES, body))).await?).await;
-        once(self, send).await.map(|(answer, tries)| answer.tried(tries))
+    pub(crate) async fn upload_once<T: DeserializeOwned>(
+        self,
+        content_type: &'static str,
+        body: Body,
+    ) -> Result<Response<T>, Error> {
+        let body = Some((HeaderValue::from_static(content_type), body));
+        let (answer, tries) = once(self, |call| parsed::<T>(call.exchange_with(body))).await?;
+        Ok(answer.tried(tries))
     }
 
     /// Sends the request once, without a time limit, and returns the answer's head if its status is 2xx.
-    pub(crate) async fn exchange(mut self) -> Result<http::Response<Body>, Error> {
-        let json = self.body.take().map(|json| (JSON, json.into()));
-        self.exchange_with(json).await
+    pub(crate) fn exchange(
+        &self,
+    ) -> impl Future<Output = Result<http::Response<Body>, Error>> + Send + use<> {
+        self.exchange_with(self.body.clone().map(|json| (JSON, json.into())))
     }
 
     /// As [`Call::exchange`], with a body of this type.
-    async fn exchange_with(self, body: Option<(HeaderValue, Body)>) -> Result<http::Response<Body>, Error> {
-        let (transport, span) = (self.client.transport().clone(), self.span.clone());
-        let answer = transport.send(self.request(body)?).await?;
-        if let Some(span) = span {
-            span.answered(answer.status().as_u16(), header(answer.headers(), "x-request-id"));
+    fn exchange_with(
+        &self,
+        body: Option<(HeaderValue, Body)>,
+    ) -> impl Future<Output = Result<http::Response<Body>, Error>> + Send + use<> {
+        let exchange = self.request(body).map(|request| self.client.transport().send(request));
+        let (path, span) = (self.operation.path(), self.span.clone());
+        async move {
+            let answer = exchange?.await?;
+            if let Some(span) = span {
+                span.answered(&answer);
+            }
+            if answer.status().is_success() { Ok(answer) } else { Err(answer::refusal(path, answer).await) }
         }
-        if answer.status().is_success() { Ok(answer) } else { Err(answer::refusal(answer).await) }
     }
 
-    fn request(mut self, body: Option<(HeaderValue, Body)>) -> Result<http::Request<Body>, Error> {
-        if let Some(reason) = self.broken {
-            return Err(Error::new(Kind::Configuration(reason)));
+    fn request(&self, body: Option<(HeaderValue, Body)>) -> Result<Outgoing, Error> {
+        if let Some(reason) = &self.broken {
+            return Err(Error::new(Kind::Configuration(reason.clone())));
         }
+        let mut url = self.url.clone();
         if !self.query.is_empty() {
-            self.url.query_pairs_mut().extend_pairs(&self.query);
+            url.query_pairs_mut().extend_pairs(&self.query);
         }
-        let uri = http::Uri::try_from(self.url.as_str())
-            .map_err(|_| Error::new(Kind::Configuration("the request is too long for a URL".to_owned())))?;
-        let mut headers = self.headers;
+        let mut headers = self.headers.clone();
         headers.insert(AUTHORIZATION, self.client.authorization().clone());
-        headers.insert(ACCEPT, self.accept);
-        headers.insert(ATTEMPT, self.attempt.into());
+        headers.insert(ACCEPT, self.accept.clone());
+        headers.insert(HeaderName::from_static(ATTEMPT), self.attempt.into());
         if let Some(limit) = [self.timeout, self.attempt_timeout].into_iter().flatten().min() {
-            headers.insert(TIME_LEFT, u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).into());
+            let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+            headers.insert(HeaderName::from_static(TIME_LEFT), limit.into());
         }
-        let mut request = http::Request::new(Body::empty());
-        if let Some((content_type, body)) = body {
+        let (content_type, body) = body.unzip();
+        if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, content_type);
-            *request.body_mut() = body;
         } else if *self.operation.method() == Method::POST {
             headers.insert(CONTENT_LENGTH, 0.into());
         }
-        *request.method_mut() = self.operation.method().clone();
-        *request.uri_mut() = uri.clone();
-        *request.headers_mut() = headers;
-        request.extensions_mut().insert(Attempt(self.attempt));
-        request.extensions_mut().insert(self.operation);
-        request.extensions_mut().insert(Target { url: self.url, uri });
-        Ok(request)
+        let (operation, attempt) = (self.operation.clone(), Attempt(self.attempt));
+        Ok(Outgoing { operation, attempt, url, headers, body: body.unwrap_or_default() })
     }
+}
+
+/// The JSON of an answer.
+async fn parsed<T: DeserializeOwned>(
+    answer: impl Future<Output = Result<http::Response<Body>, Error>>,
+) -> Result<Response<T>, Error> {
+    answer::parse(answer.await?).await
 }
 
 /// A header of the user's choice, or why it cannot be sent. Neither is quoted: a value may be a secret.

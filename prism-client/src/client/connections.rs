@@ -8,6 +8,11 @@ use crate::{
     transport::{HttpClient, Transport},
 };
 
+/// How long a connection is kept that is not used. That is less than the default time limit of a call, and has to be: Tokio
+/// wakes its driver up for a timer that is due before all others, which is two system calls. While the pool has a timer that
+/// is due before those of calls, they cost none.
+const KEPT: Duration = Duration::from_secs(50);
+
 /// Where connections come from, and what is put around them.
 #[derive(Clone)]
 pub(super) struct Connections {
@@ -65,6 +70,7 @@ impl Connections {
     fn http_client(&self, connect_timeout: Duration) -> Result<reqwest::Client, Error> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(self.connect_timeout.unwrap_or(connect_timeout))
+            .pool_idle_timeout(KEPT)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("prism-client/", env!("CARGO_PKG_VERSION")));
         if let Some(timeout) = self.read_timeout {
@@ -108,5 +114,16 @@ impl fmt::Debug for Connections {
             .field("read_timeout", &self.read_timeout)
             .field("layers", &self.layers.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BehaviorVersion;
+
+    #[test]
+    fn timers_of_calls_are_due_after_the_pools() {
+        assert!(KEPT < BehaviorVersion::latest().defaults().timeout);
     }
 }

@@ -92,6 +92,12 @@ impl Client {
         Webhooks::new(self.clone())
     }
 
+    /// The API of agent deployments: bundles of code that run as jobs or as services. See [`nullspace`](crate::nullspace).
+    #[cfg(feature = "nullspace")]
+    pub fn nullspace(&self) -> crate::nullspace::Nullspace {
+        crate::nullspace::Nullspace::new(self.clone())
+    }
+
     /// Goes on with a wait that was begun in another process; see [`wait`](crate::wait).
     ///
     /// ```no_run

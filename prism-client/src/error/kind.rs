@@ -20,10 +20,11 @@ pub(crate) enum Kind {
     TooLarge(usize),
     DeploymentFailed(Option<Failure>),
     RunFailed(Failure),
-    /// What is waited for cannot come any more.
+    /// What is waited for cannot come any more, and why, if it says so.
     Hopeless {
         noun: &'static str,
         status: String,
+        failure: Option<Failure>,
     },
     /// What is waited for did not come.
     NotInTime {
@@ -113,8 +114,9 @@ impl fmt::Display for Kind {
             }
             Self::DeploymentFailed(None) => f.write_str("the deployment failed and does not say why"),
             Self::RunFailed(failure) => write!(f, "it failed: {}: {}", failure.code, failure.message),
-            Self::Hopeless { noun, status } => {
-                write!(f, "{noun} is `{status}`, and what was waited for cannot come any more")
+            Self::Hopeless { noun, status, failure } => {
+                write!(f, "{noun} is `{status}`, and what was waited for cannot come any more")?;
+                failure.as_ref().map_or(Ok(()), |failure| write!(f, ": {}", failure.message))
             }
             Self::NotInTime { noun, limit, last: Some(status) } => {
                 write!(f, "{noun} was still `{status}` after {limit:?}")

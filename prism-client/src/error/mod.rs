@@ -1,6 +1,8 @@
 //! What can go wrong, as one opaque type with questions to ask.
 
 mod kind;
+#[cfg(feature = "nullspace")]
+mod nullspace;
 
 use std::{fmt, time::Duration};
 
@@ -46,6 +48,9 @@ struct Inner {
     retry_after: Option<Duration>,
     tries: Tries,
     source: Option<Source>,
+    /// The body of a refusal by the API of agent deployments; the kind has its code and its text.
+    #[cfg(feature = "nullspace")]
+    nullspace: Option<prism_types::nullspace::ErrorBody>,
 }
 
 impl Error {
@@ -58,6 +63,8 @@ impl Error {
             retry_after: None,
             tries: Tries::default(),
             source: None,
+            #[cfg(feature = "nullspace")]
+            nullspace: None,
         }))
     }
 
@@ -112,7 +119,9 @@ impl Error {
 
     pub(crate) fn answered(mut self, status: u16, request_id: Option<&str>) -> Self {
         self.0.status = Some(status);
-        self.0.request_id = request_id.map(Into::into);
+        if let Some(id) = request_id {
+            self.0.request_id = Some(id.into());
+        }
         self
     }
 
@@ -173,11 +182,12 @@ impl Error {
     }
 
     /// Why the deployment could not be started, or the run failed; see
-    /// [`is_deployment_failed`](Self::is_deployment_failed) and [`is_run_failed`](Self::is_run_failed).
+    /// [`is_deployment_failed`](Self::is_deployment_failed) and [`is_run_failed`](Self::is_run_failed). Of a version, a run
+    /// or a service of an agent deployment (feature `nullspace`), what it says of that.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.0.kind {
             Kind::RunFailed(failure) => Some(failure),
-            Kind::DeploymentFailed(failure) => failure.as_ref(),
+            Kind::DeploymentFailed(failure) | Kind::Hopeless { failure, .. } => failure.as_ref(),
             _ => None,
         }
     }
@@ -185,6 +195,7 @@ impl Error {
     /// What to do next, in one sentence for whoever reads the logs. The methods below say it for programs.
     pub fn advice(&self) -> &'static str {
         match (&self.0.kind, self.0.status) {
+            (Kind::Refused(_), _) if self.has_no_room() => "Stop what you do not need, or try again later.",
             (Kind::Refused(_), _) if self.is_rate_limited() => {
                 "Wait as long as it says, or a while, then try again."
             }
@@ -286,12 +297,12 @@ impl Error {
 
     /// 409: somebody else changed the same thing at the same time. Read it again, then try again.
     pub fn is_conflict(&self) -> bool {
-        self.code() == Some(&ErrorCode::Conflict)
+        self.has_code(&ErrorCode::Conflict)
     }
 
     /// 409: the idempotency key was used for another request. Use a new key for each request.
     pub fn is_idempotency_mismatch(&self) -> bool {
-        self.code() == Some(&ErrorCode::IdempotencyMismatch)
+        self.has_code(&ErrorCode::IdempotencyMismatch)
     }
 
     /// 304: the file is the one whose `ETag` was given to
@@ -372,8 +383,10 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match &self.0.kind {
             Kind::Timeout | Kind::Connect | Kind::Disconnected | Kind::Silence(_) => true,
+            Kind::Refused(_) if self.has_no_room() => false,
             Kind::Refused(_) => {
-                self.is_conflict() || matches!(self.status(), Some(408 | 425 | 429 | 500 | 502..))
+                self.code() == Some(&ErrorCode::Conflict)
+                    || matches!(self.status(), Some(408 | 425 | 429 | 500 | 502..))
             }
             _ => false,
         }
@@ -382,13 +395,17 @@ impl Error {
     /// Whether the same request may be sent at once again. One that cannot be sent twice may be, when it is sure that the
     /// server has done nothing.
     pub(crate) fn may_be_repeated(&self, is_repeatable: bool) -> bool {
-        let has_done_nothing = self.is_connect() || self.status() == Some(429);
+        let has_done_nothing = self.is_connect() || (self.status() == Some(429) && !self.has_no_room());
         // A conflict is told of what was read, and the same request conflicts again.
         has_done_nothing || (is_repeatable && self.is_retryable() && self.status() != Some(409))
     }
 
     /// One word for what it is, which holds nothing of what was sent or answered.
     pub(crate) fn label(&self) -> &str {
+        #[cfg(feature = "nullspace")]
+        if let Some(code) = self.nullspace_body().and_then(prism_types::nullspace::ErrorBody::error_code) {
+            return if code.is_known() { code.as_str() } else { self.0.kind.label() };
+        }
         match (&self.0.kind, self.code()) {
             (_, Some(code)) if code.is_known() => code.as_str(),
             (kind, _) => kind.label(),
@@ -397,10 +414,29 @@ impl Error {
 
     fn is_refusal(&self, code: &ErrorCode, status: u16) -> bool {
         match &self.0.kind {
-            Kind::Refused(Some(body)) => body.error == *code,
+            Kind::Refused(Some(_)) => self.has_code(code),
             Kind::Refused(None) => self.status() == Some(status),
             _ => false,
         }
+    }
+
+    /// Whether the server's code is this one, or one of the API of agent deployments that says the same.
+    fn has_code(&self, code: &ErrorCode) -> bool {
+        #[cfg(feature = "nullspace")]
+        if let Some(body) = &self.0.nullspace {
+            return body.error_code().and_then(nullspace::native).as_ref() == Some(code);
+        }
+        self.code() == Some(code)
+    }
+
+    /// Whether it is a 429 that does not pass by waiting for the rate limit.
+    fn has_no_room(&self) -> bool {
+        #[cfg(feature = "nullspace")]
+        if let (Some(body), Some(429)) = (&self.0.nullspace, self.status()) {
+            let limited = prism_types::nullspace::ErrorCode::RateLimitExceeded;
+            return body.error_code().is_some_and(|code| *code != limited);
+        }
+        false
     }
 
     fn http_source(&self) -> Option<&reqwest::Error> {

@@ -46,7 +46,9 @@ impl HttpConnect {
 
 impl Connect for HttpConnect {
     fn connect(&self, after: Option<&EventId>) -> Opening {
-        Box::pin(open(self.call.clone(), after.cloned(), self.patience))
+        let mut call = self.call.clone();
+        start_after(&mut call, after);
+        Box::pin(open(call.exchange(), self.patience))
     }
 
     fn operation(&self) -> String {
@@ -54,18 +56,20 @@ impl Connect for HttpConnect {
     }
 }
 
-/// Makes one connection, to what comes after an event.
-pub(super) async fn open(
-    mut call: Call,
-    after: Option<EventId>,
-    patience: Duration,
-) -> Result<Opened, Error> {
-    if let Some(id) = after {
+/// Has a call ask for what comes after an event.
+pub(super) fn start_after(call: &mut Call, event: Option<&EventId>) {
+    if let Some(id) = event {
         call.set_header("last-event-id", id.as_str());
     }
-    let answer = timeout(patience, call.exchange())
-        .await
-        .unwrap_or_else(|_| Err(Error::new(Kind::Silence(patience))))?;
+}
+
+/// Makes one connection.
+pub(super) async fn open(
+    exchange: impl Future<Output = Result<http::Response<Body>, Error>>,
+    patience: Duration,
+) -> Result<Opened, Error> {
+    let answer =
+        timeout(patience, exchange).await.unwrap_or_else(|_| Err(Error::new(Kind::Silence(patience))))?;
     if answer.status() == StatusCode::NO_CONTENT {
         return Ok(Opened::Nothing);
     }

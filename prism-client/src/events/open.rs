@@ -6,7 +6,7 @@ use prism_types::{DeploymentId, EventId, RunId, ThreadId};
 use reqwest::Method;
 
 use super::{
-    connect::{HttpConnect, open},
+    connect::{HttpConnect, open, start_after},
     stream::{EventStream, Settings},
 };
 use crate::{
@@ -118,7 +118,9 @@ impl OpenEventStream {
         let Self { call, after, settings } = self;
         let patience = settings.idle_timeout;
         let name = call.name();
-        let (opened, _) = tried(call.clone(), |call| open(call, after.clone(), patience)).await?;
+        let mut first = call.clone();
+        start_after(&mut first, after.as_ref());
+        let (opened, _) = tried(first, |call| open(call.exchange(), patience)).await?;
         let mut call = call;
         call.set_timeout(None);
         let connect = HttpConnect::new(call, patience);

@@ -27,6 +27,9 @@ pub use deployments::{
     ListDeploymentsCall, UpdateDeploymentCall,
 };
 pub use dreams::{Dreams, GetDreamCall, ListDreamsCall, RevertDreamCall, StartDreamCall};
+pub(crate) use files::Upload;
+#[cfg(feature = "nullspace")]
+pub(crate) use files::uploads;
 pub use files::{
     DeleteFileCall, FileBody, FileContent, Files, ListFilesCall, Progress, ReadFileCall, WriteFileCall,
 };

@@ -1,6 +1,6 @@
 //! The attempts of one call.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout};
 
@@ -16,23 +16,25 @@ pub(crate) struct Tries {
 }
 
 /// Sends a call that cannot be sent again.
-pub(crate) async fn once<T>(
+pub(crate) async fn once<T, Fut>(
     mut call: Call,
-    attempt: impl AsyncFnOnce(Call) -> Result<T, Error>,
-) -> Result<(T, Tries), Error> {
+    attempt: impl FnOnce(&Call) -> Fut,
+) -> Result<(T, Tries), Error>
+where
+    Fut: Future<Output = Result<T, Error>>,
+{
     call.name_request();
-    let (begun, name, idempotency_key) = (Instant::now(), call.name(), call.idempotency_key());
+    let begun = Instant::now();
     let span = CallSpan::new(&call);
     call.client().budget().pay_in();
-    let limit = shorter(call.timeout(), call.attempt_timeout());
-    let answer = span.around(within(limit, attempt(call.attempt(1, &span)))).await;
-    let tries = Tries { attempts: 1, elapsed: begun.elapsed(), idempotency_key };
-    end(&span, answer, tries, || name)
+    call.begin_attempt(1, &span);
+    let answer = within(shorter(call.timeout(), call.attempt_timeout()), &span, || attempt(&call)).await;
+    end(&call, &span, answer, 1, begun)
 }
 
 /// Sends a call until it succeeds, or fails in a way that is final, or its time, its attempts or the client's budget are
 /// used up. `attempt` sends it once and reads what is to be read of the answer.
-pub(crate) async fn tried<T, Fut>(mut call: Call, attempt: impl Fn(Call) -> Fut) -> Result<(T, Tries), Error>
+pub(crate) async fn tried<T, Fut>(mut call: Call, attempt: impl Fn(&Call) -> Fut) -> Result<(T, Tries), Error>
 where
     Fut: Future<Output = Result<T, Error>>,
 {
@@ -44,10 +46,9 @@ where
     call.client().budget().pay_in();
     for attempts in 1.. {
         let left = ends.map(|ends| ends.saturating_duration_since(Instant::now()));
-        let mut sent = call.clone().attempt(attempts, &span);
-        sent.set_timeout(left);
-        let limit = shorter(left, call.attempt_timeout());
-        let answer = span.around(within(limit, attempt(sent))).await;
+        call.set_timeout(left);
+        call.begin_attempt(attempts, &span);
+        let answer = within(shorter(left, call.attempt_timeout()), &span, || attempt(&call)).await;
         let pause = answer.as_ref().err().and_then(|error| policy.pause(attempts, error, is_repeatable));
         let in_time = |pause: &Duration| {
             ends.is_none_or(|ends| *pause < ends.saturating_duration_since(Instant::now()))
@@ -58,11 +59,7 @@ where
                 span.pauses(attempts, &error, pause);
                 sleep(pause).await;
             }
-            (answer, _) => {
-                let idempotency_key = call.idempotency_key();
-                let tries = Tries { attempts, elapsed: begun.elapsed(), idempotency_key };
-                return end(&span, answer, tries, || call.name());
-            }
+            (answer, _) => return end(&call, &span, answer, attempts, begun),
         }
     }
     // The attempts are counted to the largest number.
@@ -70,15 +67,17 @@ where
 }
 
 fn end<T>(
+    call: &Call,
     span: &CallSpan,
     answer: Result<T, Error>,
-    tries: Tries,
-    name: impl FnOnce() -> String,
+    attempts: u32,
+    begun: Instant,
 ) -> Result<(T, Tries), Error> {
-    span.ends(tries.attempts, answer.as_ref().err());
+    span.ends(attempts, answer.as_ref().err());
+    let tries = Tries { attempts, elapsed: begun.elapsed(), idempotency_key: call.idempotency_key() };
     match answer {
         Ok(value) => Ok((value, tries)),
-        Err(error) => Err(error.tried(tries).during(&name())),
+        Err(error) => Err(error.tried(tries).during(&call.name())),
     }
 }
 
@@ -86,10 +85,18 @@ fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
     [one, other].into_iter().flatten().min()
 }
 
-async fn within<T>(
+/// Makes an attempt in its span, and gives up when the time is over.
+async fn within<T, Fut>(
     limit: Option<Duration>,
-    attempt: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
+    span: &CallSpan,
+    attempt: impl FnOnce() -> Fut,
+) -> Result<T, Error>
+where
+    Fut: Future<Output = Result<T, Error>>,
+{
+    // The futures around it would hold a copy of it each, so they point at it.
+    let mut attempt = pin!(async { attempt().await });
+    let attempt = span.around(attempt.as_mut());
     match limit {
         Some(limit) => timeout(limit, attempt).await.unwrap_or_else(|_| Err(Error::new(Kind::Timeout))),
         None => attempt.await,

@@ -20,6 +20,8 @@ pub struct Body(Inner);
 
 enum Inner {
     Whole(Option<Bytes>),
+    /// Of an answer over the client's own connections.
+    Received(reqwest::Body),
     /// The lock is never waited for: whoever reads has it alone. It is there because some services want their bodies to
     /// be `Sync`.
     Pieces(Mutex<Pieces>),
@@ -62,6 +64,11 @@ impl Body {
         Self::of(Box::pin(Streamed { pieces: Box::pin(pieces), left: Some(bytes) }))
     }
 
+    /// What came over the client's own connections.
+    pub(super) fn received(body: reqwest::Body) -> Self {
+        Self(Inner::Received(body))
+    }
+
     fn of(pieces: Pieces) -> Self {
         Self(Inner::Pieces(Mutex::new(pieces)))
     }
@@ -85,11 +92,12 @@ impl Body {
         }
     }
 
-    /// All bytes, if they are there already.
-    pub(super) fn into_whole(self) -> Result<Bytes, Self> {
+    /// The body of a request, as reqwest wants it.
+    pub(super) fn into_reqwest(self) -> Option<reqwest::Body> {
         match self.0 {
-            Inner::Whole(bytes) => Ok(bytes.unwrap_or_default()),
-            pieces @ Inner::Pieces(_) => Err(Self(pieces)),
+            Inner::Whole(bytes) => bytes.map(Into::into),
+            Inner::Received(body) => Some(body),
+            pieces @ Inner::Pieces(_) => Some(reqwest::Body::wrap(Self(pieces))),
         }
     }
 }
@@ -117,6 +125,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
             Inner::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Inner::Received(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Inner::Pieces(pieces) => {
                 pieces.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_frame(cx)
             }
@@ -126,6 +135,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Inner::Whole(bytes) => bytes.is_none(),
+            Inner::Received(body) => body.is_end_stream(),
             Inner::Pieces(pieces) => pieces.try_lock().is_ok_and(|pieces| pieces.is_end_stream()),
         }
     }
@@ -133,6 +143,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Inner::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Inner::Received(body) => body.size_hint(),
             Inner::Pieces(pieces) => {
                 pieces.try_lock().map_or_else(|_| SizeHint::new(), |pieces| pieces.size_hint())
             }

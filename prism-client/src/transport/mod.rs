@@ -35,6 +35,7 @@
 mod adapter;
 mod body;
 mod http_client;
+mod outgoing;
 
 use std::{
     fmt,
@@ -43,6 +44,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_util::future::ready;
 use tower_service::Service;
 
 use crate::Error;
@@ -50,7 +52,8 @@ use crate::Error;
 pub use body::Body;
 
 pub(crate) use adapter::Adapter;
-pub(crate) use http_client::{HttpClient, Target};
+pub(crate) use http_client::HttpClient;
+pub(crate) use outgoing::Outgoing;
 
 /// What other crates' errors are boxed as.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -68,6 +71,14 @@ pub struct Transport(Arc<dyn Carry>);
 /// A service whose types are forgotten.
 pub(crate) trait Carry: Send + Sync {
     fn carry(&self, request: http::Request<Body>) -> Exchange;
+
+    /// Sends a request of this crate.
+    fn send(&self, outgoing: Outgoing) -> Exchange {
+        match outgoing.try_into() {
+            Ok(request) => self.carry(request),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
 }
 
 impl Transport {
@@ -75,8 +86,8 @@ impl Transport {
         Self(Arc::new(carry))
     }
 
-    pub(crate) fn send(&self, request: http::Request<Body>) -> Exchange {
-        self.0.carry(request)
+    pub(crate) fn send(&self, outgoing: Outgoing) -> Exchange {
+        self.0.send(outgoing)
     }
 }
 
@@ -90,7 +101,7 @@ impl Service<http::Request<Body>> for Transport {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Exchange {
-        self.send(request)
+        self.0.carry(request)
     }
 }
 

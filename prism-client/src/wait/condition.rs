@@ -97,17 +97,19 @@ impl<T, A: Condition<T>> Condition<T> for Not<A> {
     }
 }
 
-/// A deployment takes messages, or a snapshot can be used. A deployment that failed is hopeless.
+/// A deployment takes messages, or a snapshot can be used. A deployment that failed is hopeless. Of an agent deployment
+/// (feature `nullspace`): a service is ready, or a version can be run; one that failed, or was stopped or superseded, is
+/// hopeless.
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::exhaustive_structs, reason = "it is a name")]
 pub struct Ready;
 
-/// A run or a dream is `completed`. One that failed is hopeless.
+/// A run or a dream is `completed`, or a run of an agent deployment has `succeeded`. One that failed is hopeless.
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::exhaustive_structs, reason = "it is a name")]
 pub struct Completed;
 
-/// A run or a dream is over, whether it is `completed` or failed.
+/// A run or a dream is over, whether it is `completed` or failed; or a service of an agent deployment is.
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::exhaustive_structs, reason = "it is a name")]
 pub struct Over;

@@ -37,6 +37,8 @@
 
 mod condition;
 mod nudges;
+#[cfg(feature = "nullspace")]
+mod nullspace;
 mod subject;
 
 use std::{
@@ -173,7 +175,7 @@ impl<T: Subject> Wait<T> {
 
     fn hopeless(&self, value: T) -> Error {
         let status = value.status();
-        let hopeless = || Error::new(Kind::Hopeless { noun: T::NOUN, status });
+        let hopeless = || Error::new(Kind::Hopeless { noun: T::NOUN, status, failure: None });
         value.failure().unwrap_or_else(hopeless).during(&self.name())
     }
 

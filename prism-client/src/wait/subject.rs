@@ -10,7 +10,8 @@ use crate::{
     error::{Kind, unnamed},
 };
 
-/// Something that can be waited for: a [`Deployment`], a [`Run`], an [`Approval`], a [`Dream`] or a [`Snapshot`].
+/// Something that can be waited for: a [`Deployment`], a [`Run`], an [`Approval`], a [`Dream`] or a [`Snapshot`]; with the
+/// feature `nullspace` also a version, a run or a service of an agent deployment.
 pub trait Subject: sealed::Sealed + Send + Sync + 'static {}
 
 pub(crate) mod sealed {

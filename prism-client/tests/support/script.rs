@@ -1,10 +1,14 @@
 //! A server that is a value: requests are answered by a closure, without a socket, in paused time if need be.
 
 use std::{
+    future::poll_fn,
+    pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
+use futures::FutureExt;
+use http_body::Body as _;
 use prism_client::{
     Client, ClientBuilder, RetryPolicy,
     transport::{Attempt, Body, BoxError, Operation},
@@ -19,6 +23,21 @@ pub(crate) struct Seen {
     pub(crate) operation: String,
     pub(crate) attempt: u32,
     pub(crate) uri: String,
+    pub(crate) headers: http::HeaderMap,
+    /// As far as it is there at once.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Seen {
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("it is ASCII"))
+    }
+
+    /// The body, as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
 }
 
 type Answer = Result<http::Response<Body>, BoxError>;
@@ -67,11 +86,18 @@ impl Service<http::Request<Body>> for Script {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let extensions = request.extensions();
+        let (head, mut content) = request.into_parts();
+        let mut body = Vec::new();
+        while let Some(Some(Ok(frame))) = poll_fn(|cx| Pin::new(&mut content).poll_frame(cx)).now_or_never() {
+            body.extend_from_slice(frame.data_ref().expect("requests have no trailers"));
+        }
+        let extensions = &head.extensions;
         let seen = Seen {
             operation: extensions.get::<Operation>().expect("each request has one").to_string(),
             attempt: extensions.get::<Attempt>().expect("each request has one").number(),
-            uri: request.uri().to_string(),
+            uri: head.uri.to_string(),
+            headers: head.headers,
+            body,
         };
         self.seen.lock().expect("no test panics with it").push(seen.clone());
         std::future::ready((self.answer)(&seen))

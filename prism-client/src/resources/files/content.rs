@@ -52,6 +52,12 @@ impl FileContent {
         Self { call, part, status, headers, pieces: Pieces::Coming(pieces), failures: 0, meter }
     }
 
+    /// A whole file, which nothing tells versions of apart.
+    #[cfg(feature = "nullspace")]
+    pub(crate) fn whole(call: Call, answer: (http::Response<Body>, Tries)) -> Self {
+        Self::new((call, Part::WHOLE), answer, &Listener::default())
+    }
+
     /// The next piece; `None` at the end, and after an error. Dropping the future loses nothing.
     ///
     /// # Errors
@@ -201,6 +207,8 @@ pub(super) struct Part {
 }
 
 impl Part {
+    pub(super) const WHOLE: Self = Self { first: 0, end: u64::MAX };
+
     pub(super) fn ask(self, call: &mut Call) {
         let last = if self.end == u64::MAX { String::new() } else { (self.end - 1).to_string() };
         call.set_header("range", &format!("bytes={}-{last}", self.first));

@@ -4,6 +4,7 @@
 mod content;
 mod progress;
 mod read;
+mod upload;
 mod write;
 
 use prism_types::{Cursor, DeletedFile, FileEntry, FileList};
@@ -15,7 +16,11 @@ use crate::call::{Call, calls, paged, query_setters};
 pub use content::FileContent;
 pub use progress::Progress;
 pub use read::ReadFileCall;
-pub use write::{FileBody, WriteFileCall};
+pub use upload::FileBody;
+pub(crate) use upload::Upload;
+#[cfg(feature = "nullspace")]
+pub(crate) use upload::uploads;
+pub use write::WriteFileCall;
 
 deployment_collection! {
     /// The files of one deployment; from [`DeploymentHandle::files`](super::DeploymentHandle::files).

@@ -29,7 +29,7 @@ pub struct ReadFileCall {
 
 impl ReadFileCall {
     pub(super) fn new(call: Call) -> Self {
-        Self { call, part: Part { first: 0, end: u64::MAX }, listener: Listener::default() }
+        Self { call, part: Part::WHOLE, listener: Listener::default() }
     }
 
     /// Reads a part: some bytes of the file, from 0. Default: all of them. A part that begins past the end is

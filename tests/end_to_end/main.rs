@@ -19,6 +19,7 @@ mod files;
 mod health;
 mod mcp_servers;
 mod memories;
+mod programs;
 mod published_request;
 mod readme;
 mod runs;

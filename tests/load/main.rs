@@ -13,6 +13,7 @@
 //! | `cases` | what is measured, one file per case |
 //! | `client` | a cheap HTTP/1.1 client, the closed loop, a reader of event streams |
 //! | `baseline` | the servers that Prism is compared to |
+//! | `programs` | jobs and services of `prism serve`, for the cases about them |
 //! | `stamped` | the control plane with a harness that stamps its tokens with the time |
 //! | `ground` | data directories that are filled beforehand |
 //! | `process` | servers as child processes: start, CPU, memory, end |
@@ -29,6 +30,7 @@ mod ground;
 mod machine;
 mod options;
 mod process;
+mod programs;
 mod report;
 mod stamped;
 mod statistics;

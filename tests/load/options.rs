@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// How many automations are due in the same minute.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) automations: u32,
+    /// How many services are kept.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) services: u32,
     /// Where the data directories are made and removed; its disk is what durable figures depend on. Default:
     /// beside this program.
     #[arg(long)]
@@ -76,6 +79,14 @@ pub(crate) enum Case {
     Footprint,
     /// Automations that are due in the same minute. Not by default, for it waits for that minute.
     Automations,
+    /// Requests to a service, through the edge and beside it. Not by default; with nginx where that is installed.
+    Edge,
+    /// Running a job. Not by default.
+    Job,
+    /// Sandboxes, and what is executed in them. Not by default.
+    Sandbox,
+    /// Starting a service, and keeping many. Not by default.
+    Service,
     /// Real agents; needs a Docker Engine with their image, and PRISM_HERMES_PYTHON. Not by default.
     Agents,
 }
@@ -117,4 +128,7 @@ pub(crate) struct BaselineRole {
     /// The database; without one, only what needs none is served.
     #[arg(long)]
     pub(crate) database: Option<PathBuf>,
+    /// Where it listens; any free port when it is left out.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
 }

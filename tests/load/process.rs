@@ -46,6 +46,14 @@ impl Prism {
         Server::start(command)
     }
 
+    /// Starts `prism serve` with programs as processes of this machine.
+    pub(crate) fn serve_programs(&self, data_directory: &Path) -> Result<Server> {
+        let mut command = Command::new(&self.0);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--sandboxes", "process", "--data-dir"]);
+        command.arg(data_directory).env("PRISM_BOOTSTRAP_API_KEY", KEY).env("PRISM_LOG", "error");
+        Server::start(command)
+    }
+
     /// Starts `prism serve` with one kind of sandbox and a model.
     pub(crate) fn serve_agents(&self, data_directory: &Path, sandbox: &str, model: &str) -> Result<Server> {
         let mut command = Command::new(&self.0);
@@ -80,6 +88,22 @@ fn role(name: &str) -> Result<Command> {
     Ok(command)
 }
 
+/// The line of the shell that serves what programs are compared to, at the port that its environment names. Nobody else
+/// ends it when this program is killed.
+pub(crate) fn hosted_line() -> Result<String> {
+    let program = std::env::current_exe()?;
+    let program =
+        program.to_str().filter(|path| !path.contains('\'')).ok_or("this program has no plain path")?;
+    Ok(format!("exec timeout 600 '{program}' baseline --port \"$PORT\""))
+}
+
+/// The same as a child of this process.
+pub(crate) fn start_hosted(port: u16) -> Result<Child> {
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(hosted_line()?).env("PORT", port.to_string());
+    Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?)
+}
+
 /// The baseline as a process, with a database if there is one.
 pub(crate) fn start_baseline(database: Option<&Path>) -> Result<Server> {
     let mut command = role("baseline")?;
@@ -87,6 +111,43 @@ pub(crate) fn start_baseline(database: Option<&Path>) -> Result<Server> {
         command.arg("--database").arg(database);
     }
     Server::start(command)
+}
+
+/// What load is put on: where it answers, and the CPU time that it has used.
+pub(crate) trait Loaded {
+    /// Where it listens.
+    fn address(&self) -> SocketAddr;
+    /// The CPU time that it has used, in user and kernel mode, all threads.
+    fn cpu(&self) -> Duration;
+}
+
+impl Loaded for Server {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn cpu(&self) -> Duration {
+        self.cpu()
+    }
+}
+
+/// A server that somebody else has started.
+#[derive(Debug, Clone)]
+pub(crate) struct Guest {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Its processes.
+    pub(crate) processes: Vec<u32>,
+}
+
+impl Loaded for Guest {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn cpu(&self) -> Duration {
+        self.processes.iter().map(|process| cpu_of(*process)).sum()
+    }
 }
 
 /// A server that is ready; killed when it is dropped.
@@ -124,8 +185,12 @@ impl Server {
 
     /// The CPU time that the process has used, in user and kernel mode, all threads.
     pub(crate) fn cpu(&self) -> Duration {
-        let [user, system, ..] = cpu_times(&format!("/proc/{}/stat", self.child.id()));
-        user + system
+        cpu_of(self.child.id())
+    }
+
+    /// The same, with that of the processes which it has started, as far as they have ended.
+    pub(crate) fn cpu_with_children(&self) -> Duration {
+        cpu_times(&format!("/proc/{}/stat", self.child.id())).iter().sum()
     }
 
     /// The resident memory in bytes.
@@ -142,6 +207,11 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn cpu_of(process: u32) -> Duration {
+    let [user, system, ..] = cpu_times(&format!("/proc/{process}/stat"));
+    user + system
 }
 
 /// User, system, and both of the children that have ended, of a process's `stat` file (proc(5)).

@@ -1,5 +1,5 @@
 //! A control plane in this process, on SQLite in a temporary directory, behind a socket. What goes through it is held
-//! against the OpenAPI document.
+//! against the OpenAPI documents.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,9 +16,11 @@ use prism_server_core::{
         sandbox::ProcessSandbox,
         secret_box::{MasterKey, SealedBox},
         skill_fetcher::GuardedFetcher,
+        staging::DiskStaging,
         store::SqliteStore,
     },
     domain::tenant::{Scopes, Tenant},
+    testkit::clock::TestClock,
 };
 use prism_types::{ApiKeyId, CreateDeployment, DeploymentId, Runtime, Secret};
 use tempfile::TempDir;
@@ -58,6 +60,8 @@ pub struct ServerOptions {
     pub development_origins: Vec<(String, String)>,
     /// Whether the workspaces of scripted agents are on the disk.
     pub on_disk: bool,
+    /// The clock, if it is not the machine's.
+    pub clock: Option<TestClock>,
 }
 
 impl TestServer {
@@ -97,11 +101,16 @@ impl TestServer {
             .settings(options.settings);
         if options.on_disk {
             let sandboxes = ProcessSandbox::new(directory.path().join("sandboxes"));
-            builder = builder.harness(OnDisk::default()).sandbox(sandboxes);
+            let staging = DiskStaging::new(directory.path().join("uploads")).unwrap();
+            builder = builder.harness(OnDisk::default()).sandbox(sandboxes).staging(staging);
+        }
+        if let Some(clock) = options.clock {
+            builder = builder.clock(clock);
         }
         let plane = builder.build().await.unwrap();
         let engine = tokio::spawn(plane.run());
-        let base_url = serve(contract::checked(plane.router())).await;
+        let router = plane.with_agent_deployments(plane.router());
+        let base_url = serve(contract::checked(router)).await;
         let account = match left {
             Some(account) => account,
             None => account(&plane.admin(), "first").await,
@@ -112,6 +121,16 @@ impl TestServer {
     /// The database's file.
     pub fn database(&self) -> PathBuf {
         self.directory.path().join("prism.db")
+    }
+
+    /// The folder of all sandboxes on the disk.
+    pub fn sandboxes(&self) -> PathBuf {
+        self.directory.path().join("sandboxes")
+    }
+
+    /// The folder of parts of uploads.
+    pub fn uploads(&self) -> PathBuf {
+        self.directory.path().join("uploads")
     }
 
     /// The folder of the only sandbox on the disk; its workspace is in it.

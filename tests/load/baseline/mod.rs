@@ -4,6 +4,7 @@
 //! the same durability, and sends the same bytes.
 
 mod broadcast;
+pub(crate) mod hosted;
 mod read;
 mod write;
 
@@ -20,15 +21,17 @@ use crate::{Result, options::BaselineRole, process::LISTENING};
 
 /// Serves until the process is killed.
 pub(crate) async fn serve(role: &BaselineRole) -> Result<()> {
-    let mut router = Router::new().route("/", get(|| async { "ok" })).merge(broadcast::router());
+    let mut router =
+        Router::new().route("/", get(|| async { "ok" })).merge(broadcast::router()).merge(hosted::router());
     if let Some(database) = &role.database {
         let writer = Arc::new(write::Writer::start(database)?);
         router = router
             .route("/v1/deployments/{id}", get(read::deployment).with_state(Arc::new(database.clone())))
             .route("/v1/deployments", post(write::create).with_state(writer.clone()))
-            .route("/messages", post(write::message).with_state(writer));
+            .route("/messages", post(write::message).with_state(writer.clone()))
+            .route("/jobs", post(hosted::job).with_state(writer));
     }
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = TcpListener::bind(("127.0.0.1", role.port)).await?;
     println!("baseline{LISTENING}{}", listener.local_addr()?);
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     Ok(axum::serve(listener, router).await?)

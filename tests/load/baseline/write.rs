@@ -80,6 +80,11 @@ impl Writer {
         Ok(Self { requests, numbers: AtomicU64::new(0) })
     }
 
+    /// Makes one row durable.
+    pub(super) async fn note(&self, content: &str) -> std::result::Result<(), StatusCode> {
+        self.write(Rows::Message(content.to_owned())).await
+    }
+
     async fn write(&self, rows: Rows) -> std::result::Result<(), StatusCode> {
         let (answer, answered) = oneshot::channel();
         self.requests.send((rows, answer)).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
@@ -119,7 +124,7 @@ pub(super) async fn message(
     State(writer): State<Arc<Writer>>,
     Json(message): Json<Message>,
 ) -> std::result::Result<Json<Message>, StatusCode> {
-    writer.write(Rows::Message(message.content.clone())).await?;
+    writer.note(&message.content).await?;
     Ok(Json(message))
 }
 

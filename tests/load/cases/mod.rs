@@ -3,12 +3,17 @@
 mod agents;
 mod automations;
 mod create;
+mod edge;
 mod fan_out;
 mod footprint;
 mod get;
+mod job;
 mod list;
 mod message;
+mod sandbox;
+mod service;
 mod turns;
+mod work;
 
 use std::path::{Path, PathBuf};
 
@@ -54,6 +59,10 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
             Case::FanOut => fan_out::measure(&mut setting).await?,
             Case::Footprint => footprint::measure(&mut setting).await?,
             Case::Automations => automations::measure(&mut setting).await?,
+            Case::Edge => edge::measure(&mut setting).await?,
+            Case::Job => job::measure(&mut setting).await?,
+            Case::Sandbox => sandbox::measure(&mut setting).await?,
+            Case::Service => service::measure(&mut setting).await?,
             Case::Agents => agents::measure(&mut setting).await?,
         }
         setting.report.remark(format!("`{case}`: {}.", noise.end()));

@@ -9,7 +9,7 @@ use std::{
 use tokio::task::JoinSet;
 
 use super::Connection;
-use crate::{Result, process::Server, statistics::Latencies};
+use crate::{Result, process::Loaded, statistics::Latencies};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub(crate) struct Turn {
 /// # Errors
 /// When an answer has another status: figures of refused requests would be worth nothing.
 pub(crate) async fn run(
-    server: &Server,
+    server: &impl Loaded,
     load: &Load,
     settled: impl Future<Output = Result<()>>,
 ) -> Result<Turn> {
@@ -50,7 +50,7 @@ pub(crate) async fn run(
     let deadline = started + load.duration;
     let mut connections = JoinSet::new();
     for number in 0..load.connections {
-        connections.spawn(ask(server.address, load.clone(), number, deadline));
+        connections.spawn(ask(server.address(), load.clone(), number, deadline));
     }
     let mut times = Vec::new();
     while let Some(done) = connections.join_next().await {

@@ -58,6 +58,14 @@ impl Connection {
         Ok(Answer { status, body: &self.buffer[start..self.taken] })
     }
 
+    /// Sends a request whose answer has no body.
+    pub(crate) async fn exchange_empty(&mut self, request: &[u8], expected: u16) -> Result<()> {
+        self.stream.write_all(request).await?;
+        let (status, end, _) = self.head().await?;
+        self.taken = end;
+        if status == expected { Ok(()) } else { Err(format!("answered {status}").into()) }
+    }
+
     /// Reads the head of an answer: its status, where its body starts, and how long it is.
     async fn head(&mut self) -> Result<(u16, usize, Option<usize>)> {
         self.buffer.drain(..self.taken);
@@ -94,16 +102,35 @@ impl Connection {
 
 /// A GET with the key of the load.
 pub(crate) fn get(path: &str) -> Vec<u8> {
-    request("GET", path, None)
+    request("GET", path, &[("authorization", &format!("Bearer {KEY}"))], None)
+}
+
+/// A GET without a key.
+pub(crate) fn get_openly(path: &str) -> Vec<u8> {
+    request("GET", path, &[], None)
+}
+
+/// A DELETE with the key of the load.
+pub(crate) fn delete(path: &str) -> Vec<u8> {
+    request("DELETE", path, &[("authorization", &format!("Bearer {KEY}"))], None)
 }
 
 /// A POST of JSON with the key of the load.
 pub(crate) fn post(path: &str, body: &Value) -> Vec<u8> {
-    request("POST", path, Some(&body.to_string()))
+    request("POST", path, &[("authorization", &format!("Bearer {KEY}"))], Some(&body.to_string()))
 }
 
-fn request(method: &str, path: &str, body: Option<&str>) -> Vec<u8> {
-    let mut text = format!("{method} {path} HTTP/1.1\r\nhost: prism.test\r\nauthorization: Bearer {KEY}\r\n");
+/// The same, under an idempotency key.
+pub(crate) fn post_once(path: &str, body: &Value, key: &str) -> Vec<u8> {
+    let headers = [("authorization", &*format!("Bearer {KEY}")), ("idempotency-key", key)];
+    request("POST", path, &headers, Some(&body.to_string()))
+}
+
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Vec<u8> {
+    let mut text = format!("{method} {path} HTTP/1.1\r\nhost: prism.test\r\n");
+    for (name, value) in headers {
+        write!(text, "{name}: {value}\r\n").unwrap();
+    }
     if let Some(body) = body {
         let length = body.len();
         write!(text, "content-type: application/json\r\ncontent-length: {length}\r\n").unwrap();

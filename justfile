@@ -7,7 +7,7 @@ _list:
 check:
     cargo fmt --all --check
     cargo clippy --workspace --exclude prism-client --all-targets --all-features -- -D warnings
-    cargo clippy -p prism-client --all-targets --features blocking,mock,webhooks -- -D warnings
+    cargo clippy -p prism-client --all-targets --features blocking,mock,nullspace,webhooks -- -D warnings
     cargo deny check --hide-inclusion-graph bans licenses sources
 
 # Crates without their default features.
@@ -25,12 +25,12 @@ test:
 
 # The tests with containers and real agents; PRISM_HERMES_PYTHON names a Python with the agent.
 test-agents:
-    cargo test --workspace --lib --tests -- --ignored docker_ hermes_
+    cargo test --workspace --lib --tests -- --ignored docker_ hermes_ stock_
 
 # The reference of the crates, in target/doc.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --exclude prism-client --no-deps --all-features
-    RUSTDOCFLAGS="-D warnings" cargo doc -p prism-client --no-deps --features blocking,mock,webhooks
+    RUSTDOCFLAGS="-D warnings" cargo doc -p prism-client --no-deps --features blocking,mock,nullspace,webhooks
 
 # Writes the golden files of docs/schema anew.
 schemas:
@@ -44,9 +44,10 @@ public-api:
 quickstart:
     cargo run --bin quickstart
 
-# The image of the Hermes agent, in the engine that docker talks to.
+# The images of the Hermes agent and of commands, in the engine that docker talks to.
 image:
     bash images/hermes/build.sh
+    bash images/base/build.sh
 
 # The load program, optimised.
 load:

@@ -1,5 +1,5 @@
-//! Writes one JSON Schema file per public type, and the OpenAPI 3.1 document of the native API, to
-//! `docs/schema/`.
+//! Writes one JSON Schema file per public type of the native API, and its OpenAPI 3.1 document, to `docs/schema/`, and
+//! those of the API of agent deployments to `docs/schema/nullspace/`.
 //!
 //! ```text
 //! cargo run --bin schemas            # write the files
@@ -14,7 +14,7 @@ use std::{
     process::ExitCode,
 };
 
-use prism_server_core::dialects::prism::openapi;
+use prism_server_core::dialects;
 use serde_json::Value;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -26,7 +26,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     if directory.exists() {
         fs::remove_dir_all(&directory)?;
     }
-    fs::create_dir_all(&directory)?;
+    fs::create_dir_all(directory.join("nullspace"))?;
     for (path, content) in &files {
         fs::write(path, content)?;
     }
@@ -37,9 +37,15 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 /// Every file with its content.
 fn files(directory: &Path) -> Result<BTreeMap<PathBuf, String>, serde_json::Error> {
     let mut files = BTreeMap::new();
-    files.insert(directory.join("openapi.json"), pretty(&openapi())?);
-    for named in prism_types::schema::all() {
-        files.insert(directory.join(format!("{}.json", named.name)), pretty(named.schema.as_value())?);
+    let nullspace = directory.join("nullspace");
+    for (directory, openapi, schemas) in [
+        (directory, dialects::prism::openapi(), prism_types::schema::all()),
+        (&nullspace, dialects::nullspace::openapi(), prism_types::schema::nullspace()),
+    ] {
+        files.insert(directory.join("openapi.json"), pretty(&openapi)?);
+        for named in schemas {
+            files.insert(directory.join(format!("{}.json", named.name)), pretty(named.schema.as_value())?);
+        }
     }
     Ok(files)
 }
@@ -55,8 +61,9 @@ fn check(directory: &Path, files: &BTreeMap<PathBuf, String>) -> ExitCode {
         .filter(|(path, content)| fs::read_to_string(path).ok().as_deref() != Some(content.as_str()))
         .map(|(path, _)| path.clone())
         .collect();
-    let present = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
-    stale.extend(present.filter(|path| !files.contains_key(path)));
+    let directories = [directory.to_owned(), directory.join("nullspace")];
+    let present = directories.iter().flat_map(fs::read_dir).flatten().flatten().map(|entry| entry.path());
+    stale.extend(present.filter(|path| !files.contains_key(path) && !directories.contains(path)));
     if stale.is_empty() {
         println!("{} files are fresh", files.len());
         return ExitCode::SUCCESS;

@@ -2,8 +2,6 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::File,
-    io::Read,
     os::{fd::AsRawFd, unix::ffi::OsStrExt},
     process::Stdio,
     time::Duration,
@@ -21,7 +19,7 @@ use tokio::{
 };
 use tokio_util::{io::ReaderStream, task::AbortOnDropHandle};
 
-use super::{super::bundle, Settings, failed, folder::Folder, launch::tool, processes};
+use super::{super::bundle, Settings, failed, folder::Folder, launch::tool};
 use crate::ports::{Executed, Execution, Exit, Input, OutputStream, SandboxError};
 
 /// A program that can be executed.
@@ -131,20 +129,14 @@ fn exit(status: std::process::ExitStatus) -> Exit {
     status.code().or(signal).map_or(Exit::Unknown, Exit::Code)
 }
 
-/// What the command of a folder has in its environment, which nobody else keeps.
+/// What the command of a folder has in its environment, which nobody else keeps. Waits for the process.
 fn environment_of_command(folder: &Folder) -> Result<Vec<(OsString, OsString)>, SandboxError> {
     let command = folder.living()?.filter(|record| record.command.is_some());
     let program = command.and_then(|record| record.program).ok_or(SandboxError::Gone)?;
-    let pid = program.pid().ok_or(SandboxError::Gone)?;
-    let mut bytes = Vec::new();
-    let read = File::open(format!("/proc/{}/environ", pid.as_raw_nonzero()))
-        .and_then(|file| file.take(processes::ENVIRONMENT).read_to_end(&mut bytes));
-    // The number may have become another's before it was read.
-    let is_alive = program.is_alive().map_err(|error| failed("its program cannot be looked for", error))?;
-    if read.is_err() || !is_alive {
-        return Err(SandboxError::Gone);
-    }
-    let variables = bytes.split(|byte| *byte == 0).filter_map(|variable| {
+    let environment =
+        program.environment().map_err(|error| failed("its program cannot be looked for", error))?;
+    let environment = environment.ok_or(SandboxError::Gone)?;
+    let variables = environment.split(|byte| *byte == 0).filter_map(|variable| {
         let at = variable.iter().position(|byte| *byte == b'=')?;
         let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
         Some((text(&variable[..at]), text(&variable[at + 1..])))

@@ -13,7 +13,7 @@ use prism_types::{DeploymentId, InstanceId};
 use rustix::process::{PidfdFlags, Signal, pidfd_open};
 use tokio::{
     net::TcpStream,
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,7 @@ use super::{
     execution::Prepared,
     failed,
     folder::{Folder, Record},
+    inotify,
     launch::Launch,
     processes,
     processes::Identity,
@@ -34,8 +35,10 @@ use crate::ports::{
     Sandbox as _, SandboxError,
 };
 
-/// How often the output is looked at while somebody follows it.
+/// How often the output is looked at while somebody follows it and it grows, at most.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often it is looked at whether it has grown, where nobody has told so.
+const GLANCE: Duration = Duration::from_secs(5);
 /// How long a command may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How often a workspace is copied in which files come and go.
@@ -106,15 +109,13 @@ impl Hosting for ProcessSandbox {
         after: Option<&'a str>,
     ) -> BoxFuture<'a, Result<BoxStream<'static, Result<OutputLine, SandboxError>>, SandboxError>> {
         let reader = streams::Reader::new(self.folder(id), token.to_owned(), after);
-        let follower = reader.map(|reader| Follower {
-            reader,
-            folder: self.folder(id),
-            watches: self.watches.clone(),
-            id: id.clone(),
-            end: None,
-            lengths: [0; 2],
-        });
-        async move { Ok(follow(follower?)) }.boxed()
+        let (folder, watches, id) = (self.folder(id), self.watches.clone(), id.clone());
+        async move {
+            let (reader, writes) = (reader?, watches.writes.listen(&folder));
+            let (looked, lengths) = (Instant::now(), [0; 2]);
+            Ok(follow(Follower { reader, folder, watches, id, end: None, writes, looked, lengths }))
+        }
+        .boxed()
     }
 
     fn stop<'a>(&'a self, id: &'a InstanceId, grace: Duration) -> BoxFuture<'a, Result<(), SandboxError>> {
@@ -343,7 +344,7 @@ fn follow(follower: Follower) -> BoxStream<'static, Result<OutputLine, SandboxEr
         .boxed()
 }
 
-/// Follows an output. Most commands are silent most of the time, so that a look at that has to be cheap.
+/// Follows an output. Most commands are silent most of the time, so that waiting for them has to be cheap.
 struct Follower {
     reader: streams::Reader,
     folder: Folder,
@@ -351,7 +352,10 @@ struct Follower {
     id: InstanceId,
     /// Cancelled when the command has ended, if it is watched.
     end: Option<CancellationToken>,
-    /// How long the files were before the last look.
+    /// Tells when something is written, if the kernel does.
+    writes: Option<inotify::Listener>,
+    /// When the last look began, and how long the files were before it.
+    looked: Instant,
     lengths: [u64; 2],
 }
 
@@ -361,17 +365,37 @@ impl Follower {
         if self.end.as_ref().is_none_or(CancellationToken::is_cancelled) {
             self.end = self.watches.end_of(&self.id);
         }
+        if let Some(writes) = &mut self.writes {
+            writes.forget();
+        }
+        self.looked = Instant::now();
         self.lengths = streams::lengths(&self.folder);
         blocking(move || Ok((self.reader.look()?, self))).await
     }
 
     /// Waits until there may be something to see.
-    async fn pause(&self, has_seen_all: bool) {
-        let Some(end) = self.end.as_ref().filter(|_| has_seen_all) else { return sleep(LOOK).await };
-        while timeout(LOOK, end.cancelled()).await.is_err() {
+    async fn pause(&mut self, has_seen_all: bool) {
+        match self.end.clone() {
+            Some(end) if has_seen_all => drop(end.run_until_cancelled(self.growth()).await),
+            _ => sleep(LOOK).await,
+        }
+    }
+
+    /// Waits until the files have another length than before the last look, and that was a while ago.
+    async fn growth(&mut self) {
+        loop {
+            match &mut self.writes {
+                // Whether it was told or the time is over, it is looked at.
+                Some(writes) => match timeout(GLANCE, writes.heard()).await {
+                    Ok(false) => self.writes = None,
+                    Ok(true) | Err(_) => sleep_until(self.looked + LOOK).await,
+                },
+                None => sleep(LOOK).await,
+            }
             if streams::lengths(&self.folder) != self.lengths {
                 return;
             }
+            self.looked = Instant::now();
         }
     }
 }

@@ -38,9 +38,10 @@
 //! # Output
 //!
 //! The program writes to a file, for a pipe would break with the gateway. While a gateway watches the program,
-//! it looks every second and keeps the last 512 KiB of a longer file in `output.old`: there is at most 1 MiB,
-//! and what is written within that second. While no gateway runs, only the limit of a file's size holds. What is
-//! written in the moment of that change can be lost.
+//! it looks, once a second while something is written, and keeps the last 512 KiB of a longer file in `output.old`:
+//! there is at most 1 MiB, and what is written within that second. The kernel's inotify tells that something is
+//! written; where there is none left, it is looked at every second. While no gateway runs, only the limit of a file's
+//! size holds. What is written in the moment of that change can be lost.
 //!
 //! # Commands of users
 //!
@@ -60,10 +61,12 @@
 //! What a command forges of its own records (its output, its status, its token) is taken for true.
 
 mod copy;
+mod environment;
 mod execution;
 mod files;
 mod folder;
 mod hosting;
+mod inotify;
 mod instance;
 mod launch;
 mod limits;

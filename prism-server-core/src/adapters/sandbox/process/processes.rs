@@ -5,8 +5,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fs::{self, File},
-    io::{self, Read},
+    fs, io,
     path::Path,
     time::{Duration, Instant},
 };
@@ -20,17 +19,21 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::failed;
+use super::{environment, failed};
 use crate::ports::SandboxError;
 
 /// The variable by which processes of a sandbox are known; its value is the instance's id.
 pub(super) const MARKER: &str = "PRISM_SANDBOX";
 /// How long processes may take to end once they are killed. Those that wait for a disk can take long.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the one process that is asked for its environment may be on its way from one program to the next, and how long
+/// each of all may that are looked through.
+const BECOMING: Duration = Duration::from_secs(5);
+const BECOMING_OF_ALL: Duration = Duration::from_millis(50);
 /// How long to wait for one process before looking at all of them again.
 const GLANCE: Duration = Duration::from_millis(50);
-/// The most that is read of a process's environment, in bytes.
-pub(super) const ENVIRONMENT: u64 = 4 * 1024 * 1024;
+/// The flag of the kernel's own threads.
+const PF_KTHREAD: u64 = 0x0020_0000;
 
 /// One process, for ever.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +57,14 @@ impl Identity {
     pub(super) fn is_alive(&self) -> io::Result<bool> {
         let process = Process::read(self.pid);
         Ok(process.is_some_and(|process| self.is(&process) && !process.ended) && boot()? == self.boot)
+    }
+
+    /// Its environment; `None` when it has ended. Waits while it becomes another program.
+    pub(super) fn environment(&self) -> io::Result<Option<Vec<u8>>> {
+        let Some(pid) = self.pid() else { return Ok(None) };
+        let found = environment::read(Path::new(&format!("/proc/{}", pid.as_raw_nonzero())), BECOMING);
+        // The number may have become another's before it was read.
+        if self.is_alive()? { found.map(Some) } else { Ok(None) }
     }
 
     /// Takes note that a child, which nobody else waits for, has ended.
@@ -132,8 +143,11 @@ struct Process {
     group: i32,
     session: i32,
     started: u64,
-    threads: u64,
+    /// Its first thread has ended; others may live.
+    has_lost_first: bool,
     ended: bool,
+    /// A thread of the kernel.
+    is_kernel_s: bool,
 }
 
 impl Process {
@@ -146,34 +160,36 @@ impl Process {
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
         let id = |index: usize| fields.get(index)?.parse::<i32>().ok();
-        let threads = number(17)?;
         // The first thread can end before the others: then the process lives on.
-        let ended = matches!(*fields.first()?, "Z" | "X" | "x") && threads <= 1;
+        let has_lost_first = matches!(*fields.first()?, "Z" | "X" | "x");
         Some(Self {
             pid,
             parent: id(1)?,
             group: id(2)?,
             session: id(3)?,
             started: number(19)?,
-            threads,
-            ended,
+            has_lost_first,
+            ended: has_lost_first && number(17)? <= 1,
+            is_kernel_s: number(6)? & PF_KTHREAD != 0,
         })
     }
 
     fn carries(&self, marker: &[u8]) -> bool {
-        // `None`: there is nothing to look at.
-        let has = |path: &Path| {
-            let mut environment = Vec::new();
-            File::open(path).and_then(|file| file.take(ENVIRONMENT).read_to_end(&mut environment)).ok()?;
-            let mut variables = environment.split(|byte| *byte == 0);
-            (!environment.is_empty()).then(|| variables.any(|variable| variable == marker))
+        if self.is_kernel_s {
+            return false;
+        }
+        let has = |directory: &Path| {
+            let found = environment::read(directory, BECOMING_OF_ALL);
+            found.is_ok_and(|found| found.split(|byte| *byte == 0).any(|variable| variable == marker))
         };
         let directory = format!("/proc/{}", self.pid);
+        if !self.has_lost_first {
+            return has(Path::new(&directory));
+        }
         // A first thread that has ended has no memory to look at; the others have, and it is the same for all.
-        let threads = || fs::read_dir(format!("{directory}/task")).into_iter().flatten().flatten();
-        let of_threads = || threads().find_map(|thread| has(&thread.path().join("environ")));
-        let found = has(&Path::new(&directory).join("environ"));
-        found.or_else(|| if self.threads > 1 { of_threads() } else { None }).unwrap_or(false)
+        let first = self.pid.to_string();
+        let mut threads = fs::read_dir(format!("{directory}/task")).into_iter().flatten().flatten();
+        threads.any(|thread| thread.file_name() != *first && has(&thread.path()))
     }
 
     /// Waits until it has ended, at most this long.
@@ -264,7 +280,9 @@ mod tests {
         let stat = "7 (a) Z 1 1 1) S 5 6 4 0 -1 0 0 0 0 0 0 0 0 0 20 0 3 0 99 0 0";
         let process = Process::parse(7, stat).unwrap();
         assert_eq!((process.parent, process.group, process.session), (5, 6, 4));
-        assert_eq!((process.threads, process.started, process.ended), (3, 99, false));
+        assert_eq!((process.has_lost_first, process.started, process.ended), (false, 99, false));
+        let left = Process::parse(7, "7 (a) Z 5 6 4 0 -1 0 0 0 0 0 0 0 0 0 20 0 3 0 99 0 0").unwrap();
+        assert_eq!((left.has_lost_first, left.ended), (true, false), "two of its threads live");
         for broken in ["", "7 (a", "7 (a) S 1", "7 (a) S x 6 4 0 -1 0 0 0 0 0 0 0 0 0 20 0 3 0 99"] {
             assert!(Process::parse(7, broken).is_none(), "{broken:?}");
         }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io,
-    os::fd::OwnedFd,
+    os::fd::{AsRawFd, OwnedFd},
     process::{Child, ExitStatus},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
@@ -19,22 +19,26 @@ use rustix::{
 };
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    time::{MissedTickBehavior, interval},
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::streams;
-use super::{failed, folder::Folder, output, processes::Identity};
+use super::{failed, folder::Folder, inotify, inotify::Inotify, output, processes::Identity};
 use crate::ports::{BoxFuture, SandboxError, SandboxListener};
 
-/// How often the length of the output is looked at.
+/// How often the length of the output is looked at while it grows, at most.
 const OUTPUT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked at where nobody has told that it grows.
+const OUTPUT_SILENCE: Duration = Duration::from_secs(10);
 
 /// The programs that are watched: those that live, and were made or found.
 #[derive(Default)]
 pub(super) struct Watches {
     listener: OnceLock<Arc<dyn SandboxListener>>,
     watched: Mutex<HashMap<InstanceId, Arc<Watched>>>,
+    /// Tells when they write.
+    pub(super) writes: Inotify,
 }
 
 /// A program that is watched.
@@ -115,7 +119,8 @@ impl Watches {
         let id = id.clone();
         tokio::spawn(async move {
             let _told = watched.end.clone().drop_guard();
-            ended(end, &folder).await;
+            let writes = watches.upgrade().and_then(|watches| watches.writes.listen(&folder));
+            ended(end, &folder, writes).await;
             let status = watched.reap();
             tell(watches, &id, &watched, move || clear(status)).await;
         });
@@ -159,23 +164,21 @@ impl Watches {
     }
 }
 
-/// Waits for files of processes, which can be read once those have ended.
+/// Waits until a file can be read, which for that of a process is when it has ended.
 #[allow(
     deprecated,
     reason = "what replaces it is unsafe, for types that may close or change their file; this one owns its file"
 )]
-pub(super) fn readiness(file: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+pub(super) fn readiness<T: AsRawFd>(file: T) -> io::Result<AsyncFd<T>> {
     AsyncFd::with_interest(file, Interest::READABLE)
 }
 
 /// Waits for the end of a program; meanwhile its output is kept short.
-async fn ended(end: AsyncFd<OwnedFd>, folder: &Folder) {
-    let mut looks = interval(OUTPUT_INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn ended(end: AsyncFd<OwnedFd>, folder: &Folder, mut writes: Option<inotify::Listener>) {
     loop {
         tokio::select! {
             _ = end.readable() => break,
-            _ = looks.tick() => {
+            () = written(&mut writes) => {
                 if output::is_long(folder) {
                     let folder = folder.clone();
                     // It tells its failures itself.
@@ -187,6 +190,16 @@ async fn ended(end: AsyncFd<OwnedFd>, folder: &Folder) {
                 }
             }
         }
+    }
+}
+
+/// Waits for a while, and then until something may have been written since.
+async fn written(writes: &mut Option<inotify::Listener>) {
+    sleep(OUTPUT_INTERVAL).await;
+    if let Some(listener) = writes
+        && let Ok(false) = timeout(OUTPUT_SILENCE, listener.heard()).await
+    {
+        *writes = None;
     }
 }
 

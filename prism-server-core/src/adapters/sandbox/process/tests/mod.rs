@@ -260,12 +260,15 @@ async fn removing_ends_a_daemon_of_a_daemon_and_what_hides_from_it() {
 #[tokio::test]
 async fn removing_ends_a_process_that_moves_on_all_the_time() {
     let bench = Bench::new();
-    for session in ["", "setsid"] {
+    // To another process, in its session or in another, or to another program.
+    for (session, hop) in
+        [("", "(sh \"$0\" &)"), ("setsid", "(setsid sh \"$0\" &)"), ("setsid", "exec sh \"$0\"")]
+    {
         let script = format!(
             r#"
             [ -n "$HOP" ] || {{ (HOP=1 {session} sh "$0" &); exec sleep 1000; }}
             [ -e hops ] && [ $(stat -c %s hops) -gt 20 ] || echo >> hops
-            ({session} sh "$0" &)
+            {hop}
             "#
         );
         let instance = bench.start(&script).await;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use futures::{SinkExt as _, StreamExt as _};
+use futures::{SinkExt as _, StreamExt as _, future::join};
 use prism_client::nullspace::Sandboxes;
 use prism_tests::{PrismServe, TestServer, answer};
 use prism_types::nullspace::{CreateSandbox, ExecuteProgram, SandboxId};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Error, Message, client::IntoClientRequest as _, protocol::frame::coding::CloseCode},
@@ -257,6 +257,82 @@ async fn nobody_else_opens_a_channel_and_what_is_no_message_is_refused() {
     assert!((60..=64).contains(&all.len()), "{}", all.len());
     drop(all);
     until("there is room again", async || Channel::try_open(&server.base_url, key, &path).await.ok()).await;
+    sandboxes.destroy(&id).await.unwrap();
+    server.stop().await;
+}
+
+/// Lets time fly while something is done: a second at a time, in which all that can be done at that moment is done.
+async fn meanwhile<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::pause();
+    let flight = async {
+        loop {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let done = tokio::select! {
+        done = work => done,
+        () = flight => unreachable!("it has no end"),
+    };
+    tokio::time::resume();
+    done
+}
+
+// On one thread, for time flies only there.
+#[tokio::test]
+async fn a_channel_is_closed_when_it_is_idle_and_takes_requests_for_a_time() {
+    let server = server().await;
+    let sandboxes = server.client().nullspace().sandboxes();
+    let id = sandbox(&sandboxes).await;
+    let (mut idle, mut silent, mut busy) =
+        (open(&server, &id).await, open(&server, &id).await, open(&server, &id).await);
+    let opened = Instant::now();
+    for channel in [&mut silent, &mut busy] {
+        channel.start("works", "until [ -e over ]; do sleep 0.01; done").await;
+    }
+    let listen = async |channel: &mut Channel, until: u64| {
+        let heard = async { while channel.0.next().await.unwrap().is_ok() {} };
+        let end = opened + Duration::from_secs(until);
+        tokio::time::timeout_at(end, heard).await.expect_err("it is asked whether it is there, and kept");
+    };
+
+    // Nothing is watched over it: it is asked twice, and closed at the third look.
+    let (messages, ()) = meanwhile(async {
+        let messages = async {
+            let mut messages = Vec::new();
+            while let Some(Ok(message)) = idle.0.next().await {
+                messages.push(message);
+            }
+            messages
+        };
+        join(messages, listen(&mut busy, 295)).await
+    })
+    .await;
+    let (last, asked) = messages.split_last().unwrap();
+    assert!(matches!(asked, [Message::Ping(_), Message::Ping(_)]), "{asked:?}");
+    assert!(matches!(last, Message::Close(Some(frame)) if frame.code == CloseCode::Normal), "{last:?}");
+
+    // Who says nothing is not waited for, though a program is watched.
+    while let Some(Ok(message)) = silent.0.next().await {
+        assert!(matches!(message, Message::Ping(_)), "{message:?}");
+    }
+
+    // After its time it takes nothing more; what is watched is watched to its end.
+    busy.start("in time", "true").await;
+    assert_eq!(ended(&busy.rest("in time").await.2), Some(0));
+    meanwhile(listen(&mut busy, 300)).await;
+    busy.send(json!({ "type": "exec_start", "id": "late", "command": "true" })).await;
+    let late = busy.next().await;
+    assert_eq!(
+        (&late["id"], &late["code"]),
+        (&json!("late"), &json!("agent_deployment_invalid_state")),
+        "{late}"
+    );
+    assert_eq!(shell(&sandboxes, &id, ": > over").await, Some(0));
+    assert_eq!(ended(&busy.rest("works").await.2), Some(0));
+    assert_eq!(meanwhile(busy.closed()).await, u16::from(CloseCode::Normal));
     sandboxes.destroy(&id).await.unwrap();
     server.stop().await;
 }

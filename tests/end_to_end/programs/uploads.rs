@@ -189,6 +189,50 @@ async fn an_upload_goes_on_where_a_killed_server_has_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_while_it_completes_an_upload_has_placed_all_of_it_or_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut prism = PrismServe::start(directory.path()).await;
+    let mut sandbox = Sandbox::create(prism.http()).await;
+    let bytes = content(4 * PART);
+    let upload = sandbox.upload("large", bytes.len()).await;
+    for (number, part) in bytes.chunks(PART).enumerate() {
+        assert_eq!(sandbox.part(&upload, &number.to_string(), part).await.status, 200);
+    }
+    let whole = json!({ "whole_checksum_sha256": digest(&bytes) });
+    let status = async |sandbox: &Sandbox| sandbox.session(&upload).await.body["status"].clone();
+    for _ in 0..3 {
+        let path = format!("{}/uploads/{upload}/complete", sandbox.path);
+        let request = sandbox.http.request("POST", &path).header("idempotency-key", "once").json(&whole);
+        let completing = tokio::spawn(request.send());
+        until("it is being completed", async || {
+            matches!(status(&sandbox).await.as_str(), Some("completing" | "completed")).then_some(())
+        })
+        .await;
+        prism.kill().await;
+        // Answered or not: it was killed.
+        let _ = completing.await.unwrap();
+        prism = PrismServe::start(directory.path()).await;
+        sandbox = sandbox.by(prism.http());
+        let read = sandbox.http.get(&format!("{}/file?path=/workspace/large", sandbox.path)).await;
+        assert!(read.status == 404 || read.bytes == bytes, "{}: {} bytes", read.status, read.bytes.len());
+        match status(&sandbox).await.as_str() {
+            Some("staged") => {}
+            Some("completed") => assert_eq!(read.status, 200),
+            other => panic!("{other:?}"),
+        }
+    }
+    let completed = sandbox.post_with(&format!("/uploads/{upload}/complete"), &whole, "once").await;
+    assert_eq!(completed.status, 200, "{}", completed.body);
+    assert!(sandbox.file("large").await == bytes, "the file is what was sent");
+    assert_eq!(sandbox.shell("ls -A | grep -v home").await, "large\n", "nothing else is left");
+    assert_eq!(left(&directory.path().join("uploads")), 0);
+    assert_eq!(sandbox.http.delete(&sandbox.path).await.status, 200);
+    let folder = directory.path().join("processes");
+    until("nothing is left", async || (left(&folder) == 0).then_some(())).await;
+    prism.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn parts_are_held_to_what_was_announced() {
     let server = server(64 * 1024 * 1024).await;
     let sandbox = Sandbox::create(server.http()).await;

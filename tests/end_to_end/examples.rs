@@ -25,6 +25,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("deployments", &["renamed to Acme Video Agent", "not renamed again: …", "deleted: true"]),
     ("dreams", &["I merged two notes.", "+ They like hot drinks", "taken back: 2 memories"]),
     ("files", &["sent 300000 of 300000 bytes", "read 200000 bytes", "not written: …"]),
+    (
+        "jobs",
+        &["the run has succeeded with Some(0)", "stdout: a report for cus_123", "report.txt has 3 words"],
+    ),
     ("lists_that_resume", &["Note 5", "-- stopped here", "Note 1"]),
     ("mcp_servers", &["ads may use Some([\"list_campaigns\"]), with the headers [\"X-Team\"]"]),
     ("memories", &["I know: They publish on Fridays.", "They publish on Fridays (from the api)"]),
@@ -32,6 +36,11 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("middleware", &["GET /v1/deployments, attempt 1: 200 OK after …", "2 requests"]),
     ("retries_and_errors", &["the same deployment: true", "no connection: true, after 3 attempts"]),
     ("runs", &["the run is waiting_on_human", "it will not be completed: cancelled", "2 runs in all"]),
+    ("sandboxes", &["for cus_123", "running: true", "/workspace/notes/plan.md has 7 bytes", "# Plan"]),
+    (
+        "services",
+        &["the service is ready", "Hello, cus_123!", "Hello, cus_456!", "… the process was started"],
+    ),
     ("skills", &["I know storyboarding.", "house-style is pending", "there is one of this name"]),
     ("snapshots", &["# The plan", "deleted: true"]),
     ("threads", &["user: the first idea", "Spring has 2 messages", "deleted: true"]),
@@ -39,6 +48,9 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("wait_in_another_process", &["process … sees that the run is completed"]),
     ("webhooks", &["whe_… was tried out", "run_… is completed", "refused: …"]),
 ];
+
+/// Those that want sandboxes which run programs.
+const OF_PROGRAMS: [&str; 3] = ["jobs", "sandboxes", "services"];
 
 #[test]
 fn no_example_is_left_out() {
@@ -57,8 +69,10 @@ async fn the_examples_do_what_they_say() {
     let webhooks = ("https://example.com".to_owned(), format!("http://{address}"));
     let options = ServerOptions { development_origins: vec![webhooks], ..ServerOptions::default() };
     let server = TestServer::with(options).await;
+    let of_programs = TestServer::with(ServerOptions { on_disk: true, ..ServerOptions::default() }).await;
     let examples = EXAMPLES.iter().map(async |(name, lines)| {
-        let output = run(name, &server, &address).await;
+        let server = if OF_PROGRAMS.contains(name) { &of_programs } else { &server };
+        let output = run(name, server, &address).await;
         for line in *lines {
             assert!(output.lines().any(|told| fits(told, line)), "{name} does not print {line:?}:\n{output}");
         }
@@ -68,7 +82,11 @@ async fn the_examples_do_what_they_say() {
     assert_eq!(client.deployments().list().await.unwrap().data, [], "each deletes what it makes");
     assert_eq!(client.snapshots().list().await.unwrap().data, []);
     assert_eq!(client.webhooks().list().await.unwrap().data, []);
+    let nullspace = of_programs.client().nullspace();
+    assert_eq!(nullspace.deployments().list().await.unwrap().items, []);
+    assert_eq!(nullspace.sandboxes().list().await.unwrap().into_inner(), []);
     server.stop().await;
+    of_programs.stop().await;
 }
 
 /// Runs an example and answers what it prints.

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::poll_fn,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Mutex, PoisonError},
     task::{Context, Poll, ready},
@@ -20,8 +21,8 @@ pub struct Body(Inner);
 
 enum Inner {
     Whole(Option<Bytes>),
-    /// Of an answer over the client's own connections.
-    Received(reqwest::Body),
+    /// Of an answer over the client's own connections. Whoever catches a panic and reads on gets an error at most.
+    Received(AssertUnwindSafe<reqwest::Body>),
     /// The lock is never waited for: whoever reads has it alone. It is there because some services want their bodies to
     /// be `Sync`.
     Pieces(Mutex<Pieces>),
@@ -66,7 +67,7 @@ impl Body {
 
     /// What came over the client's own connections.
     pub(super) fn received(body: reqwest::Body) -> Self {
-        Self(Inner::Received(body))
+        Self(Inner::Received(AssertUnwindSafe(body)))
     }
 
     fn of(pieces: Pieces) -> Self {
@@ -96,7 +97,7 @@ impl Body {
     pub(super) fn into_reqwest(self) -> Option<reqwest::Body> {
         match self.0 {
             Inner::Whole(bytes) => bytes.map(Into::into),
-            Inner::Received(body) => Some(body),
+            Inner::Received(body) => Some(body.0),
             pieces @ Inner::Pieces(_) => Some(reqwest::Body::wrap(Self(pieces))),
         }
     }
@@ -125,7 +126,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
             Inner::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Inner::Received(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Inner::Received(body) => Pin::new(&mut body.0).poll_frame(cx).map_err(Into::into),
             Inner::Pieces(pieces) => {
                 pieces.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_frame(cx)
             }

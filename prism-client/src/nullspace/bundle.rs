@@ -194,7 +194,7 @@ pub fn bundle_digest(manifest: &BundleManifest) -> String {
     hexadecimal(&hash.finalize())
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(super) fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 

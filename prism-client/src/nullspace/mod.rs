@@ -84,6 +84,7 @@ mod deployments;
 mod logs;
 mod runs;
 mod sandbox_files;
+mod sandbox_uploads;
 mod sandboxes;
 mod services;
 mod versions;
@@ -106,6 +107,10 @@ pub use sandbox_files::{
     GetSandboxFileInfoCall, HasSandboxFileCall, ListSandboxFilesCall, MakeSandboxDirectoryCall,
     ReadSandboxFileCall, RemoveSandboxFileCall, RenameSandboxFileCall, SandboxFiles,
     SetSandboxPermissionsCall, WriteSandboxFileCall,
+};
+pub use sandbox_uploads::{
+    AbortUploadCall, CompleteUploadCall, CreateUploadCall, GetUploadCall, PutUploadPartCall, SandboxUploads,
+    SendUpload,
 };
 pub use sandboxes::{
     CreateSandboxCall, CreateSandboxSnapshotCall, DeleteSandboxSnapshotCall, DestroySandboxCall,

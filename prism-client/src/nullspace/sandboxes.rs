@@ -10,7 +10,7 @@ use prism_types::{
 use reqwest::Method;
 use serde_json::json;
 
-use super::{keyed, sandbox_files::SandboxFiles};
+use super::{keyed, sandbox_files::SandboxFiles, sandbox_uploads::SandboxUploads};
 use crate::{
     Client,
     call::{Call, calls, query_setters, waited},
@@ -86,6 +86,11 @@ impl Sandboxes {
     /// The files of a sandbox. Nothing is sent.
     pub fn files(&self, id: &SandboxId) -> SandboxFiles {
         SandboxFiles::new(self.client.clone(), id.clone())
+    }
+
+    /// Uploads in parts to a sandbox. Nothing is sent.
+    pub fn uploads(&self, id: &SandboxId) -> SandboxUploads {
+        SandboxUploads::new(self.client.clone(), id.clone())
     }
 
     /// Makes another sandbox with a copy of the files of a sandbox, and with its environment.

@@ -28,11 +28,11 @@ pub use deployments::{
 };
 pub use dreams::{Dreams, GetDreamCall, ListDreamsCall, RevertDreamCall, StartDreamCall};
 pub(crate) use files::Upload;
-#[cfg(feature = "nullspace")]
-pub(crate) use files::uploads;
 pub use files::{
     DeleteFileCall, FileBody, FileContent, Files, ListFilesCall, Progress, ReadFileCall, WriteFileCall,
 };
+#[cfg(feature = "nullspace")]
+pub(crate) use files::{Listener, uploads};
 pub use mcp_servers::{
     AddMcpServerCall, GetMcpServerCall, ListMcpServersCall, McpServers, RemoveMcpServerCall,
     UpdateMcpServerCall,

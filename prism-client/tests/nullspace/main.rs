@@ -9,6 +9,7 @@ mod operations;
 mod retries;
 #[path = "../support/mod.rs"]
 mod support;
+mod uploads;
 mod waits;
 
 use prism_client::nullspace::{AgentDeploymentHandle, Nullspace};

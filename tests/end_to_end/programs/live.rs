@@ -147,7 +147,8 @@ async fn what_a_program_writes_is_told_before_it_ends() {
     // It reads what it is given, and is killed.
     let pid = channel.start("reads", "while read -r line; do echo \"<$line>\"; done").await;
     let input = format!("/v1/sandboxes/{id}/processes/{pid}/stdin");
-    assert_eq!(http.post(&input, &json!({ "data": "one\n" })).await.status, 204);
+    let given = http.post(&input, &json!({ "data": "one\n" })).await;
+    assert_eq!(given.status, 204, "{}", given.body);
     assert_eq!(channel.next().await["data"], "<one>\n");
     let killed = http.post(&format!("/v1/sandboxes/{id}/processes/{pid}/kill"), &json!({})).await;
     assert_eq!((killed.status, ended(&channel.rest("reads").await.2)), (204, Some(137)));

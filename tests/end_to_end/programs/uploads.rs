@@ -5,7 +5,10 @@ use std::{path::Path, time::Duration};
 use futures::future::join_all;
 use prism_server_core::{Settings, testkit::clock::TestClock};
 use prism_tests::{Answer, Http, PrismServe, ServerOptions, TestServer, answer};
-use prism_types::Timestamp;
+use prism_types::{
+    Timestamp,
+    nullspace::{CreateSandbox, CreateUpload, UploadKind},
+};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -301,6 +304,38 @@ async fn parts_are_held_to_what_was_announced() {
     assert_eq!(answer(request).await.status, 200);
     assert_eq!(sandbox.file("empty").await, b"");
     assert_eq!(sandbox.http.delete(&sandbox.path).await.status, 200);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_sends_in_parts_and_goes_on() {
+    let server = server(64 << 20).await;
+    let sandboxes = server.client().nullspace().sandboxes();
+    let sandbox = sandboxes.create(CreateSandbox::new()).await.unwrap().into_inner();
+    let uploads = sandboxes.uploads(&sandbox.id);
+    let bytes = content(3 * PART + 5);
+    let create = async |path: &str, length: usize| {
+        let request = CreateUpload::new(UploadKind::File, path, length as u64);
+        uploads.create(request).await.unwrap().into_inner().session
+    };
+    let upload = create("/workspace/large", bytes.len()).await;
+    uploads.put_part(&upload.upload_id, 0, bytes[..PART].to_vec()).await.unwrap();
+    let wrong = uploads.put_part(&upload.upload_id, 1, "short").await.unwrap_err();
+    assert!(wrong.to_string().contains("must have 8388608 bytes"), "{wrong}");
+    let upload = uploads.get(&upload.upload_id).await.unwrap().into_inner();
+    assert_eq!((upload.next_part, upload.accepted_bytes), (Some(1), PART as u64));
+    let done = uploads.send(&upload, bytes.clone()).await.unwrap();
+    assert_eq!((done.published_bytes, done.published_file_count), (bytes.len() as u64, 1));
+    let read = sandboxes.files(&sandbox.id).read("/workspace/large").await.unwrap();
+    assert!(read.bytes().await.unwrap() == bytes);
+    // What is empty has no part.
+    let empty = create("/workspace/empty", 0).await;
+    assert_eq!(uploads.send(&empty, "").await.unwrap().published_file_count, 1);
+    let given_up = create("/workspace/other", 5).await;
+    uploads.abort(&given_up.upload_id).await.unwrap();
+    let refused = uploads.send(&given_up, "12345").await.unwrap_err();
+    assert_eq!(refused.status(), Some(409), "{refused}");
+    sandboxes.destroy(&sandbox.id).await.unwrap();
     server.stop().await;
 }
 

@@ -14,6 +14,8 @@ use super::deployment_collection;
 use crate::call::{Call, calls, paged, query_setters};
 
 pub use content::FileContent;
+#[cfg(feature = "nullspace")]
+pub(crate) use progress::Listener;
 pub use progress::Progress;
 pub use read::ReadFileCall;
 pub use upload::FileBody;

@@ -17,10 +17,10 @@ pub struct Progress {
 
 /// Whom to tell.
 #[derive(Clone, Default)]
-pub(super) struct Listener(Option<Arc<dyn Fn(Progress) + Send + Sync>>);
+pub(crate) struct Listener(Option<Arc<dyn Fn(Progress) + Send + Sync>>);
 
 impl Listener {
-    pub(super) fn new(listen: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(listen: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(listen)))
     }
 
@@ -29,7 +29,7 @@ impl Listener {
     }
 
     /// A counter of one attempt, which tells of every piece.
-    pub(super) fn meter(&self, total: Option<u64>, attempt: u32) -> Meter {
+    pub(crate) fn meter(&self, total: Option<u64>, attempt: u32) -> Meter {
         Meter { listener: self.clone(), progress: Progress { bytes: 0, total, attempt } }
     }
 }
@@ -40,13 +40,13 @@ impl fmt::Debug for Listener {
     }
 }
 
-pub(super) struct Meter {
+pub(crate) struct Meter {
     listener: Listener,
     progress: Progress,
 }
 
 impl Meter {
-    pub(super) fn count(&mut self, piece: &[u8]) {
+    pub(crate) fn count(&mut self, piece: &[u8]) {
         self.progress.bytes += piece.len() as u64;
         if let Some(listen) = &self.listener.0 {
             listen(self.progress);

@@ -89,12 +89,12 @@ fn role(name: &str) -> Result<Command> {
 }
 
 /// The line of the shell that serves what programs are compared to, at the port that its environment names. Nobody else
-/// ends it when this program is killed.
+/// ends it when this program is killed. It stays in the group of its shell, for that is asked to end when it is stopped.
 pub(crate) fn hosted_line() -> Result<String> {
     let program = std::env::current_exe()?;
     let program =
         program.to_str().filter(|path| !path.contains('\'')).ok_or("this program has no plain path")?;
-    Ok(format!("exec timeout 600 '{program}' baseline --port \"$PORT\""))
+    Ok(format!("exec timeout --foreground 600 '{program}' baseline --port \"$PORT\""))
 }
 
 /// The same as a child of this process.

@@ -34,8 +34,8 @@ pub(super) async fn measure(setting: &mut Setting<'_>) -> Result<()> {
     let baseline = start_baseline(Some(&empty_database(&setting.place("sandbox-baseline")?)?))?;
     let programs = Programs::of(&prism, &place)?;
     let sandboxes = Sandboxes::default();
-    let mut connection = Connection::open(prism.address).await?;
-    let first = sandboxes.create(&mut connection, &json!({ "timeout_ms": 3_600_000 })).await?;
+    let long = json!({ "timeout_ms": 3_600_000 });
+    let first = sandboxes.create(&mut Connection::open(prism.address).await?, &long).await?;
 
     let mut syncs = vec![setting.probe_disk()?];
     let (execute, start) = (execution(&first), post("/jobs", &json!({})));
@@ -71,6 +71,8 @@ pub(super) async fn measure(setting: &mut Setting<'_>) -> Result<()> {
         });
     }
 
+    // One that was idle for all of that would be closed.
+    let mut connection = Connection::open(prism.address).await?;
     let count = setting.options.pairs * MADE_PER_PAIR;
     let (mut made, mut forked, mut kept, mut restored) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..count {

@@ -54,8 +54,8 @@ i=0; while [ "$i" -lt 100 ] && kill -s 0 -- "-$1" 2>/dev/null; do i=$((i + 1)); 
 /// Tells how a process ended, in a line, or `-`, and what it wrote last.
 const LOGS: &str = r#"d="$TMPDIR/.processes/$1"
 [ -e "$d/ready" ] || exit 3
-cat "$d/exit" 2>/dev/null || echo -
-told() { n="$(cat "$1.n")"; cat "$1.$((n - 1))" "$1.$n" 2>/dev/null | tail -c "$2"; }
+if [ -s "$d/exit" ]; then cat "$d/exit"; else echo -; fi
+told() { n="$(cat "$1.n" 2>/dev/null)"; cat "$1.$((n - 1))" "$1.$n" 2>/dev/null | tail -c "$2"; }
 told "$d/out" "$2"; told "$d/err" "$2" >&2"#;
 
 /// A process in the background.

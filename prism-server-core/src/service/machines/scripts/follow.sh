@@ -20,8 +20,8 @@ part() {
 # Waits for a part of a stream, or for the end.
 has() {
     until [ -e "$1.$n" ]; do
-        last="$(cat "$1.n")"
-        if [ "$last" -gt "$n" ]; then
+        last="$(cat "$1.n" 2>/dev/null)"
+        if [ "${last:-0}" -gt "$n" ]; then
             n="$last"
         elif [ -e "$d/exit" ] || ! kill -0 "$pid" 2>/dev/null; then
             return 1
@@ -32,7 +32,8 @@ has() {
 }
 
 follow() {
-    n="$(($(cat "$1.n") - 1))"
+    n="$(cat "$1.n" 2>/dev/null)"
+    n=$((${n:-0} - 1))
     [ "$n" -ge 0 ] || n=0
     while has "$1"; do
         part "$1.$n"

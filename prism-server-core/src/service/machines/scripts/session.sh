@@ -7,16 +7,19 @@ rm -rf "$d"
 mkdir -m 700 "$d" && mkfifo -m 600 "$d/in" "$d/1" "$d/2" || exit 1
 printf '%s\n' "$*" >"$d/command"
 
-# Keeps the last two parts of a stream.
+# Keeps the last two parts of a stream; in a file beside them, the number of the last one.
+echo 0 >"$d/out.n"
+echo 0 >"$d/err.n"
 keep() {
     n=0
     while
-        echo "$n" >"$1.n"
         stdbuf -o0 head -c "$most" 2>/dev/null | tee -p "$1.$n" 2>/dev/null
         [ "$(wc -c <"$1.$n")" -eq "$most" ]
     do
         rm -f "$1.$((n - 1))"
         n=$((n + 1))
+        # Whoever reads it meanwhile finds a number.
+        echo "$n" >"$1.next" && mv "$1.next" "$1.n"
     done
     # What is left where there is no room for it.
     exec tee -p /dev/null
@@ -41,8 +44,9 @@ out=$!
     keep "$d/err"
 } &
 err=$!
-echo "$$"
+# Whoever knows its number finds it.
 : >"$d/ready"
+echo "$$"
 begun="$(date +%s)"
 timeout --foreground -k 1 -- "$time" "$@" <>"$d/in" >"$d/1" 2>"$d/2" 4>&- 5>&-
 code=$?

@@ -21,8 +21,13 @@ use crate::ports::SandboxError;
 
 /// How often it is looked whether a command whose output has ended has ended, too.
 const END: Duration = Duration::from_millis(10);
-/// How the engine begins what it writes in the place of a command that it could not start.
-pub(super) const REFUSAL: &[u8] = b"OCI runtime exec failed";
+/// How it begins what is written in the place of a command that was not started: what the engine says in its output, and what
+/// the engine's helper says in its errors when there is no room for a thread of its own.
+const REFUSALS: [&[u8]; 3] = [
+    b"OCI runtime exec failed",
+    b"runtime/cgo: pthread_create failed",
+    b"runtime: failed to create new OS thread",
+];
 /// Most of what a command writes to its standard error that is kept.
 const ERRORS: usize = 1024;
 
@@ -50,6 +55,11 @@ impl From<Failure> for CommandError {
     }
 }
 
+/// Whether what was written first may say that the command was not started. If so, it has not succeeded either.
+pub(super) fn may_be_refusal(first: &[u8]) -> bool {
+    REFUSALS.iter().any(|begin| first.starts_with(begin))
+}
+
 /// Runs a command and gives what it writes to `take`, until that wants no more.
 ///
 /// # Errors
@@ -63,7 +73,7 @@ pub(super) async fn run(
 ) -> Result<(), CommandError> {
     let ended = engine.call(doing, |docker| async {
         let exec = docker.create_exec(container, options(command)).await?;
-        let (mut errors, mut refusal) = (Vec::new(), None);
+        let (mut errors, mut refusal, mut has_written) = (Vec::new(), None, false);
         if let StartExecResults::Attached { mut output, .. } =
             docker.start_exec(&exec.id, None::<StartExecOptions>).await?
         {
@@ -77,14 +87,21 @@ pub(super) async fn run(
                 };
                 // Whatever comes after it shows that it was none.
                 let before = refusal.take();
-                if before.is_none() && part.starts_with(REFUSAL) {
+                if before.is_none() && !has_written && may_be_refusal(&part) {
                     refusal = Some(part);
-                } else if !before.into_iter().chain([part]).all(|part| take(&part)) {
+                    continue;
+                }
+                has_written = true;
+                if !before.into_iter().chain([part]).all(|part| take(&part)) {
                     return Ok(Ended { status: 0, errors, refusal: None });
                 }
             }
         }
-        Ok(Ended { status: status(docker, &exec.id).await?, errors, refusal })
+        let status = status(docker, &exec.id).await?;
+        if status != 0 && refusal.is_none() && !has_written && may_be_refusal(&errors) {
+            refusal = Some(Bytes::copy_from_slice(&errors));
+        }
+        Ok(Ended { status, errors, refusal })
     });
     let Ended { status, errors, refusal } = ended.await?;
     match refusal {
@@ -127,26 +144,38 @@ pub(super) async fn output(
     let started = engine.call(doing, |docker| async move {
         let exec = docker.create_exec(container, options(command)).await?;
         let mut output = match docker.start_exec(&exec.id, None::<StartExecOptions>).await? {
-            StartExecResults::Attached { output, .. } => output
-                .filter_map(|part| async {
-                    match part {
-                        Ok(LogOutput::StdErr { .. }) => None,
-                        part => Some(part.map(LogOutput::into_bytes)),
-                    }
-                })
-                .boxed(),
-            StartExecResults::Detached => stream::empty().boxed(),
+            StartExecResults::Attached { output, .. } => output,
+            StartExecResults::Detached => return Ok(Ok(stream::empty().boxed())),
         };
-        match output.next().await.transpose()? {
-            // A command that writes so much that it does not end by itself has not been refused.
-            Some(first) if first.starts_with(REFUSAL) && first.len() < ERRORS => {
-                match status(docker, &exec.id).await? {
-                    0 => Ok(Ok(stream::iter([Ok(first)]).chain(output).boxed())),
-                    _ => Ok(Err(first)),
+        let (mut errors, mut first) = (Vec::new(), None);
+        while let Some(part) = output.next().await.transpose()? {
+            match part {
+                LogOutput::StdErr { message } => {
+                    errors.extend_from_slice(&message[..message.len().min(ERRORS - errors.len())]);
+                }
+                part => {
+                    first = Some(part.into_bytes());
+                    break;
                 }
             }
-            first => Ok(Ok(stream::iter(first.map(Ok)).chain(output).boxed())),
         }
+        let refusal = match &first {
+            // A command that writes so much that it does not end by itself has not been refused.
+            Some(first) => (may_be_refusal(first) && first.len() < ERRORS).then(|| first.clone()),
+            None => may_be_refusal(&errors).then(|| errors.into()),
+        };
+        if let Some(refusal) = refusal
+            && status(docker, &exec.id).await? != 0
+        {
+            return Ok(Err(refusal));
+        }
+        let rest = output.filter_map(|part| async {
+            match part {
+                Ok(LogOutput::StdErr { .. }) => None,
+                part => Some(part.map(LogOutput::into_bytes)),
+            }
+        });
+        Ok(Ok(stream::iter(first.map(Ok)).chain(rest).boxed()))
     });
     started.await?.map_err(|refusal| not_started(&refusal))
 }
@@ -175,5 +204,26 @@ fn options(command: &[&str]) -> CreateExecOptions<String> {
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_in_the_place_of_a_command_is_known() {
+        for refusal in [
+            "OCI runtime exec failed: exec failed: container_linux.go:380: starting container process caused: ...",
+            "runtime/cgo: pthread_create failed: Resource temporarily unavailable\nSIGABRT: abort\n",
+            "runtime: failed to create new OS thread (have 2 already; errno=11)\n",
+        ] {
+            assert!(may_be_refusal(refusal.as_bytes()), "{refusal}");
+        }
+        for other in
+            ["", "OCI", "find: OCI runtime exec failed", "cat: runtime: failed to create new OS thread"]
+        {
+            assert!(!may_be_refusal(other.as_bytes()), "{other}");
+        }
     }
 }

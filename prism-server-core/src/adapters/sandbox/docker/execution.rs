@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     super::bundle,
-    command::REFUSAL,
+    command::may_be_refusal,
     container,
     engine::{Engine, Failure},
 };
@@ -28,6 +28,9 @@ use crate::ports::{Executed, Execution, Exit, Input, OutputStream, SandboxError}
 /// How long it is waited for output until it is looked whether the program has ended, which what it left in the background
 /// can hide: at first, and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// How often it is looked whether a program is over that says of itself that it was not started.
+const REFUSED: usize = 20;
 
 /// Executes a program, and takes its input; `None`: the container is held.
 pub(super) async fn execute(
@@ -159,10 +162,22 @@ impl Running {
         None
     }
 
-    /// The engine says so where the program would write that it could not be started.
+    /// Where the program would write, it is said that it could not be started.
     async fn check_started(&mut self, event: &Executed) -> Result<(), SandboxError> {
         let Executed::Wrote(_, text) = event else { return Ok(()) };
-        if text.starts_with(REFUSAL) && self.status().await?.is_some_and(|exit| exit != Exit::Code(0)) {
+        if !may_be_refusal(text) {
+            return Ok(());
+        }
+        // One that was not started is over soon.
+        let mut exit = self.status().await?;
+        for _ in 0..REFUSED {
+            if exit.is_some() {
+                break;
+            }
+            sleep(LOOKS.0).await;
+            exit = self.status().await?;
+        }
+        if exit.is_some_and(|exit| exit != Exit::Code(0)) {
             let text = "the sandbox starts no more programs: it may have as many processes as it can have";
             return Err(SandboxError::Limit(text.to_owned()));
         }

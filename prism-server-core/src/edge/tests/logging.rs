@@ -36,6 +36,9 @@ impl MakeWriter<'_> for Log {
 #[tokio::test]
 async fn no_credential_and_nothing_of_a_request_is_logged() {
     let log = Log::default();
+    // As long as there is one subscriber alone, what is said at a place is heard only if the first thread that came there has
+    // it, and the threads of other tests have none.
+    let _other = tracing::Dispatch::new(tracing_subscriber::registry());
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)

@@ -2,8 +2,10 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     pin::Pin,
     sync::{Mutex, PoisonError},
+    task::Poll,
 };
 
 use bytes::Bytes;
@@ -13,8 +15,12 @@ use prism_types::{
     nullspace::{CompleteUpload, CompletedUpload, CreateUpload, CreatedUpload, SandboxId, UploadSession},
 };
 use reqwest::Method;
+use sha2::{Digest as _, Sha256};
 
-use super::{bundle::sha256, keyed};
+use super::{
+    bundle::{hexadecimal, sha256},
+    keyed,
+};
 use crate::{
     Client, Error, Response,
     call::{Call, calls},
@@ -29,6 +35,8 @@ const COMPLETE: &str = "/v1/sandboxes/{sandbox_id}/uploads/{upload_id}/complete"
 
 /// Most parts that are sent at a time, whatever the server takes.
 const CONCURRENCY: usize = 4;
+/// How much is hashed at once, in bytes.
+const PIECE: usize = 1 << 20;
 
 /// Uploads in parts to one sandbox; from [`Sandboxes::uploads`](super::Sandboxes::uploads).
 ///
@@ -163,9 +171,27 @@ impl SendUpload {
         });
         let at_a_time = CONCURRENCY.min(upload.max_concurrency as usize).max(1);
         stream::iter(parts).buffer_unordered(at_a_time).try_collect::<()>().await?;
-        let request = CompleteUpload::new().whole_checksum_sha256(sha256(&content));
+        let request = CompleteUpload::new().whole_checksum_sha256(sha256_of_much(&content).await);
         uploads.complete(&upload.upload_id, request).send().await
     }
+}
+
+/// The SHA-256 of what is large. Other tasks have their turn in between.
+async fn sha256_of_much(content: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    for piece in content.chunks(PIECE) {
+        hash.update(piece);
+        let mut has_yielded = false;
+        poll_fn(|cx| {
+            if std::mem::replace(&mut has_yielded, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+    hexadecimal(&hash.finalize())
 }
 
 impl IntoFuture for SendUpload {

@@ -44,6 +44,8 @@ use crate::{
 const QUEUE: usize = 2;
 /// How much of what a client sends is read at once, in bytes: there may be many channels, and most are silent.
 const READ_BUFFER: usize = 16 * 1024;
+/// How much longer than it may be a message is read all the same, in bytes.
+const TOO_MUCH: usize = 1024 * 1024;
 /// How long a client may take to close a channel.
 const CLOSING: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -68,10 +70,10 @@ pub(super) async fn open(
     })?;
     let request_id = parts.headers.get(request_id::HEADER).and_then(|id| id.to_str().ok());
     let request_id = request_id.unwrap_or_default().to_owned();
-    // A frame that is not read to its end has the connection reset, and then nobody learns why it was closed. So one is read
-    // that is longer than a message may be, within bounds.
+    // A frame that is not read to its end has the connection reset, and then nobody learns why it was closed.
     let most = limits::CHANNEL_MESSAGE;
-    let upgrade = upgrade.max_message_size(most).max_frame_size(2 * most).read_buffer_size(READ_BUFFER);
+    let upgrade =
+        upgrade.max_message_size(most).max_frame_size(most + TOO_MUCH).read_buffer_size(READ_BUFFER);
     let upgrade = upgrade.on_failed_upgrade(|error| tracing::debug!(%error, "a channel was not opened"));
     Ok(upgrade.on_upgrade(move |socket| {
         let tasks = core.tasks.clone();

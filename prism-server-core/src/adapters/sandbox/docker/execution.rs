@@ -80,6 +80,7 @@ struct Running {
     next_look: Instant,
     /// For how long it is waited for what it wrote, once it has ended.
     last_words: Duration,
+    has_written: bool,
     /// Gives it its input.
     _given: Option<AbortOnDropHandle<()>>,
 }
@@ -92,7 +93,8 @@ impl Running {
         given: Option<AbortOnDropHandle<()>>,
     ) -> Self {
         let (look, next_look) = (LOOKS.0, Instant::now() + LOOKS.0);
-        Self { engine, id, output, look, next_look, last_words: bundle::LAST_WORDS.1, _given: given }
+        let last_words = bundle::LAST_WORDS.1;
+        Self { engine, id, output, look, next_look, last_words, has_written: false, _given: given }
     }
 
     fn events(self) -> BoxStream<'static, Result<Executed, SandboxError>> {
@@ -162,10 +164,10 @@ impl Running {
         None
     }
 
-    /// Where the program would write, it is said that it could not be started.
+    /// Where the program would write first, it is said that it could not be started.
     async fn check_started(&mut self, event: &Executed) -> Result<(), SandboxError> {
         let Executed::Wrote(_, text) = event else { return Ok(()) };
-        if !may_be_refusal(text) {
+        if std::mem::replace(&mut self.has_written, true) || !may_be_refusal(text) {
             return Ok(());
         }
         // One that was not started is over soon.

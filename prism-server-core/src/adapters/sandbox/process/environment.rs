@@ -21,9 +21,8 @@ const BLINK: Duration = Duration::from_millis(1);
 const LOOKS: u32 = 3;
 
 /// The environment of a process, or of one of its threads, by its directory in `/proc`: variables, each with a zero byte
-/// at its end. Waits so long at most while the process is on its way from one program to the next.
-pub(super) fn read(directory: &Path, patience: Duration) -> io::Result<Vec<u8>> {
-    let deadline = Instant::now() + patience;
+/// at its end. Waits until then at most while the process is on its way from one program to the next.
+pub(super) fn read(directory: &Path, deadline: Instant) -> io::Result<Vec<u8>> {
     let mut empty = 0;
     loop {
         match look(directory)? {
@@ -88,7 +87,7 @@ mod tests {
         }
 
         fn environment(&self) -> Vec<u8> {
-            read(Path::new(&format!("/proc/{}", self.0.id())), PATIENCE).unwrap()
+            read(Path::new(&format!("/proc/{}", self.0.id())), Instant::now() + PATIENCE).unwrap()
         }
     }
 
@@ -125,6 +124,6 @@ mod tests {
         let directory = format!("/proc/{}", sleeps.0.id());
         assert_eq!(look(Path::new(&directory)).unwrap(), Some(Vec::new()), "which is told at once");
         drop(sleeps);
-        assert!(read(Path::new(&directory), PATIENCE).is_err());
+        assert!(read(Path::new(&directory), Instant::now() + PATIENCE).is_err());
     }
 }

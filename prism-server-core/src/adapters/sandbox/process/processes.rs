@@ -26,10 +26,10 @@ use crate::ports::SandboxError;
 pub(super) const MARKER: &str = "PRISM_SANDBOX";
 /// How long processes may take to end once they are killed. Those that wait for a disk can take long.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the one process that is asked for its environment may be on its way from one program to the next, and how long
-/// each of all may that are looked through.
+/// How long a process may be on its way from one program to the next: the one that is asked for its environment, and all
+/// together that are looked through.
 const BECOMING: Duration = Duration::from_secs(5);
-const BECOMING_OF_ALL: Duration = Duration::from_millis(50);
+const BECOMING_OF_ALL: Duration = Duration::from_millis(500);
 /// How long to wait for one process before looking at all of them again.
 const GLANCE: Duration = Duration::from_millis(50);
 /// The flag of the kernel's own threads.
@@ -62,7 +62,8 @@ impl Identity {
     /// Its environment; `None` when it has ended. Waits while it becomes another program.
     pub(super) fn environment(&self) -> io::Result<Option<Vec<u8>>> {
         let Some(pid) = self.pid() else { return Ok(None) };
-        let found = environment::read(Path::new(&format!("/proc/{}", pid.as_raw_nonzero())), BECOMING);
+        let directory = format!("/proc/{}", pid.as_raw_nonzero());
+        let found = environment::read(Path::new(&directory), Instant::now() + BECOMING);
         // The number may have become another's before it was read.
         if self.is_alive()? { found.map(Some) } else { Ok(None) }
     }
@@ -174,12 +175,12 @@ impl Process {
         })
     }
 
-    fn carries(&self, marker: &[u8]) -> bool {
+    fn carries(&self, marker: &[u8], deadline: Instant) -> bool {
         if self.is_kernel_s {
             return false;
         }
         let has = |directory: &Path| {
-            let found = environment::read(directory, BECOMING_OF_ALL);
+            let found = environment::read(directory, deadline);
             found.is_ok_and(|found| found.split(|byte| *byte == 0).any(|variable| variable == marker))
         };
         let directory = format!("/proc/{}", self.pid);
@@ -222,9 +223,10 @@ fn members(id: &InstanceId, program: Option<&Identity>) -> io::Result<Vec<Proces
     for (index, process) in candidates.iter().enumerate() {
         children.entry(process.parent).or_default().push(index);
     }
+    let deadline = Instant::now() + BECOMING_OF_ALL;
     let is_root = |process: &Process| {
         program.is_some_and(|program| program.is(process) || program.leads(process))
-            || process.carries(&marker)
+            || process.carries(&marker, deadline)
     };
     let mut found = HashSet::new();
     let mut open: Vec<usize> = (0..candidates.len()).filter(|index| is_root(&candidates[*index])).collect();
